@@ -1,0 +1,1 @@
+"""Run the Starlette or FastAPI app you already have on free-threaded Python, unchanged."""
