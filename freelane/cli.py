@@ -1,0 +1,78 @@
+"""The ``freelane`` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, NoReturn
+
+import freelane
+from freelane import config
+from freelane.errors import ConfigError
+from freelane.host import Server
+from freelane.loader import load
+
+EXIT_CONFIG = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a bad option as one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="freelane", description=freelane.__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"freelane {freelane.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    run = commands.add_parser("run", help="serve an app", description="Serve an ASGI app.", allow_abbrev=False)
+    run.add_argument("target", help="module:app or path/to/file.py:app")
+    kinds = config.kinds()
+    for item in fields(config.Settings):
+        help = item.metadata["help"]
+        options: dict[str, Any] = {"dest": item.name, "default": argparse.SUPPRESS}
+        if kinds[item.name] is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["metavar"] = "N" if kinds[item.name] is int else "VALUE"
+            if item.metadata["choices"]:
+                options["metavar"] = "|".join(item.metadata["choices"])
+        shown = "" if item.default in (None, "", False) else f" (default: {'yes' if item.default is True else item.default})"
+        run.add_argument(config.flag(item.name), help=help + shown, **options)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Exit codes: 0, 1 for the app's own import error, 2 for a mistake, 3 for failed startup."""
+    try:
+        arguments = vars(build_parser().parse_args(argv))
+        del arguments["command"]
+        target = arguments.pop("target")
+        given = {
+            name: config.convert(name, value, config.flag(name)) if isinstance(value, str) else value
+            for name, value in arguments.items()
+        }
+        settings = config.resolve(given)
+        return Server(lambda: load_app(target, settings), settings).run()
+    except ConfigError as exc:
+        print(f"freelane: {exc}", file=sys.stderr)
+        return EXIT_CONFIG
+
+
+def load_app(target: str, settings: config.Settings) -> Any:
+    try:
+        return load(target, factory=settings.factory, app_dir=settings.app_dir)
+    except ConfigError:
+        raise
+    except Exception as exc:
+        # The app's own error: its traceback is what helps.
+        traceback.print_exc()
+        raise SystemExit(f"freelane: importing '{target}' failed: {type(exc).__name__}: {exc}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""Serve an app: sockets, workers, signals, exit codes."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import platform
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import freelane
+from freelane import _granian, gilwatch, logs, processes, sockets
+from freelane.adapters import websocket_routes
+from freelane.config import Settings
+from freelane.errors import ConfigError, StartupError
+from freelane.worker import Worker
+
+logger = logging.getLogger("freelane.error")
+
+EXIT_STARTUP = 3
+
+
+def batch_scheduling(wanted: bool) -> str:
+    """Put this process under SCHED_BATCH (sched(7)); returns the class in force.
+
+    Wake-ups then no longer preempt the thread that caused them, which is most of what a
+    hand-over between threads costs on a busy core.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        return "default scheduling"
+    if wanted:
+        try:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        except OSError:
+            pass
+    return "SCHED_BATCH" if os.sched_getscheduler(0) == os.SCHED_BATCH else "SCHED_OTHER"
+
+
+def choose_transport(app: Any, wanted: str) -> tuple[bool, str]:
+    """Whether to serve over RSGI, and the transport in words."""
+    if wanted != "auto":
+        return wanted == "rsgi", wanted
+    routes = websocket_routes(app)
+    if routes is None:
+        return False, "asgi (the app's routes cannot be read, and RSGI cannot carry all of WebSocket)"
+    if routes:
+        return False, f"asgi (RSGI cannot carry all of WebSocket, which {routes[0]} uses)"
+    return True, "rsgi"
+
+
+class Server:
+    """Serves what ``load()`` returns. ``run`` blocks, belongs to the main thread, returns an exit code."""
+
+    def __init__(self, load: Callable[[], Any], settings: Settings) -> None:
+        self.load = load
+        self.settings = settings
+        self.workers: list[Worker] = []
+        self.watch = gilwatch.GILWatch()
+        self.signals = 0
+        self.stopped = threading.Event()
+
+    def run(self) -> int:
+        """Raises ConfigError before anything was started; returns 0, or 3 if the app's startup failed."""
+        settings = self.settings
+        logs.configure(settings.log_level)
+        if missing := _granian.contract():
+            raise ConfigError(
+                f"Granian {_granian.version()} is not one freelane knows: {'; '.join(missing)}. "
+                "Install granian>=2.7,<3, or serve freelane.wrap(app) with `granian --interface rsgi`."
+            )
+        listener = sockets.bind(settings.host, settings.port, settings.uds, settings.workers, settings.tls)
+        try:
+            if settings.workers > 1 and not gilwatch.free_threaded():
+                return processes.supervise(settings.workers, lambda index: self.serve(listener, [index]))
+            return self.serve(listener, list(range(settings.workers)))
+        finally:
+            listener.close()
+
+    def serve(self, listener: sockets.Listener, indexes: list[int]) -> int:
+        """Serve on the sockets at ``indexes`` from this process."""
+        settings = self.settings
+        scheduling = batch_scheduling(settings.batch)
+        self.watch.install()
+        self.handle_signals()
+        apps = [self.load() for _ in indexes] if settings.factory else [self.load()] * len(indexes)
+        rsgi, transport = choose_transport(apps[0], settings.transport)
+        self.workers = [
+            Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch)
+            for index, app in zip(indexes, apps)
+        ]
+        try:
+            self.startup(apps[0])
+        except StartupError as exc:
+            logger.error("Application startup failed. Exiting.\n%s", str(exc).rstrip())
+            return EXIT_STARTUP
+        if self.signals:
+            for worker in self.workers:
+                worker.finish()
+            return 0
+        line = self.describe(listener.address, transport, scheduling)
+        waiting = threading.Barrier(len(self.workers), action=lambda: print(line, file=sys.stderr, flush=True))
+        if len(self.workers) == 1:
+            self.workers[0].run(waiting.wait)
+            return 0
+        threads = [
+            threading.Thread(target=worker.run, args=(waiting.wait,), name=f"freelane-worker-{worker.number}")
+            for worker in self.workers
+        ]
+        for thread in threads:
+            thread.start()
+        # Signals are handled between the steps of this thread, so it must not sleep in a lock.
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.2)
+        return 0
+
+    def startup(self, app: Any) -> None:
+        """Start every worker's lifespan, one after the other."""
+        before = shared_state(app)
+        for worker in self.workers:
+            worker.startup()
+            if len(self.workers) > 1 and not self.settings.factory and shared_state(app) != before:
+                for started in self.workers[: worker.number]:
+                    started.finish()
+                raise ConfigError(
+                    "the app's lifespan writes to app.state, which --workers "
+                    f"{len(self.workers)} loops would share: yield a dict from the lifespan (request.state), "
+                    "name a function that makes the app and use --factory, or use --workers 1 with more --threads"
+                )
+
+    def handle_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.on_signal)
+
+    def on_signal(self, number: int, frame: Any) -> None:
+        self.signals += 1
+        if self.signals > 1:
+            os._exit(128 + number)
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop serving: finish what runs, then return from ``run``. Callable from any thread."""
+        for worker in self.workers:
+            worker.stop()
+
+    def describe(self, address: str, transport: str, scheduling: str) -> str:
+        """The start line: what is in force."""
+        settings = self.settings
+        build = " free-threaded" if gilwatch.free_threaded() else ""
+        count = settings.workers
+        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} worker{} | {} threads | {} | {}".format(
+            freelane.__version__,
+            platform.python_implementation(),
+            platform.python_version(),
+            build,
+            self.watch.describe(),
+            _granian.version(),
+            transport,
+            count,
+            "" if count == 1 else "s",
+            settings.threads,
+            scheduling,
+            address,
+        )
+
+
+def shared_state(app: Any) -> dict[str, Any] | None:
+    """A copy of what Starlette's ``app.state`` holds; None if there is no such thing."""
+    values = getattr(getattr(app, "state", None), "_state", None)
+    return copy.copy(values) if isinstance(values, dict) else None
