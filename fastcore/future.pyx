@@ -116,7 +116,13 @@ cdef class FastFuture:
         self.finish(FAILED, exc)
 
     def cancel(self, msg=None):
-        """Cancel the wait. Work that has begun runs on; its outcome is dropped."""
+        """Cancel work that has not begun. Returns False once it has, as concurrent.futures does.
+
+        A task that is cancelled while it awaits running work waits for its end, as with
+        ``anyio.to_thread.run_sync``.
+        """
+        if self.peek() == RUNNING:
+            return False
         return self.finish(CANCELLED, msg)
 
     cdef int peek(self):

@@ -1,7 +1,8 @@
-"""Starlette apps."""
+"""Read the route tables of Starlette apps."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from starlette.applications import Starlette
@@ -9,19 +10,21 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRo
 from starlette.staticfiles import StaticFiles
 
 
-def knows(app: Any) -> bool:
-    """Whether this adapter can read the app."""
-    return isinstance(app, Starlette)
+def mounted(route: BaseRoute) -> Any:
+    """The app behind a Mount or Host, below the middleware around it."""
+    inner = route.app  # type: ignore[attr-defined]
+    while hasattr(inner, "app") and not isinstance(inner, (Starlette, Router)):
+        inner = inner.app
+    return inner
 
 
-class StarletteAdapter:
-    direct = False
-
-    def __init__(self, app: Any, executor: Any, lane: Any) -> None:
-        self.app = app
-
-    def schedule(self, gateway: Any) -> Any:
-        return gateway.schedule
+def walk(routes: Iterable[BaseRoute]) -> Iterator[Route]:
+    """Every ``Route``, those of mounted apps included."""
+    for route in routes:
+        if isinstance(route, Route):
+            yield route
+        elif isinstance(route, (Mount, Host)) and isinstance(inner := mounted(route), (Starlette, Router)):
+            yield from walk(inner.routes)
 
 
 def websocket_routes(app: Any) -> list[str] | None:
@@ -29,20 +32,18 @@ def websocket_routes(app: Any) -> list[str] | None:
     return collect(app.routes, "")
 
 
-def collect(routes: list[BaseRoute], prefix: str) -> list[str] | None:
+def collect(routes: Iterable[BaseRoute], prefix: str) -> list[str] | None:
     found: list[str] = []
     for route in routes:
         if isinstance(route, WebSocketRoute):
             found.append(prefix + route.path)
         elif isinstance(route, (Mount, Host)):
-            inner = route.app
-            while hasattr(inner, "app") and not isinstance(inner, (Starlette, Router)):
-                inner = inner.app
+            inner = mounted(route)
             if isinstance(inner, StaticFiles):
                 continue
             if not isinstance(inner, (Starlette, Router)):
                 return None
-            below = collect(list(inner.routes), prefix + getattr(route, "path", ""))
+            below = collect(inner.routes, prefix + getattr(route, "path", ""))
             if below is None:
                 return None
             found += below

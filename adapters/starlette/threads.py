@@ -1,0 +1,104 @@
+"""Run Starlette's `def` endpoints on freelane's executor instead of anyio's thread pool.
+
+Nothing changes for the endpoint: it runs in a copy of the request's context, cannot be
+cancelled once it has begun, and may call back into the loop with ``anyio.from_thread``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import anyio.to_thread
+from anyio._core import _eventloop as anyio_eventloop
+from anyio.lowlevel import current_token
+from starlette._utils import is_async_callable
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, request_response
+
+from freelane.adapters.starlette.routes import walk
+from freelane.fastcore.future import ExecutorFull
+
+# The executor that serves each loop; endpoints find theirs by the loop they are awaited on,
+# since several workers may share one app object.
+calls_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadCalls] = WeakKeyDictionary()
+
+
+class ThreadCalls:
+    """Calls functions on one worker's executor, as anyio's worker threads would."""
+
+    def __init__(self, executor: Any, lane: Any) -> None:
+        self.executor = executor
+        self.lane = lane
+        self.token = lane.loop.run_until_complete(self.prepare())
+        calls_by_loop[lane.loop] = self
+
+    async def prepare(self) -> Any:
+        # The app may have changed anyio's limit in its lifespan: it means these threads.
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        if limiter.total_tokens != 40:
+            self.executor.set_limit(int(min(limiter.total_tokens, 10_000)))
+        return current_token()
+
+    def enter(self) -> None:
+        """Make this thread one that ``anyio.from_thread`` works on."""
+        anyio_eventloop.threadlocals.current_token = self.token
+        anyio_eventloop.threadlocals.current_cancel_scope = None
+
+    def call(self, function: Callable[..., Any], request: Any) -> Any:
+        self.enter()
+        return function(request)
+
+    async def run(self, function: Callable[..., Any], request: Any) -> Any:
+        """``function(request)`` on a thread; 503 when too many wait for one."""
+        try:
+            future = self.executor.submit(self.noted, function, request, lane=self.lane)
+        except ExecutorFull:
+            return overloaded()
+        return await future
+
+    def noted(self, function: Callable[..., Any], request: Any) -> Any:
+        # Read by `freelane run --show-lanes`.
+        request.scope["freelane.lane"] = ("free", threading.current_thread().name)
+        return self.call(function, request)
+
+
+def overloaded() -> PlainTextResponse:
+    return PlainTextResponse("Service Unavailable", status_code=503, headers={"retry-after": "1"})
+
+
+def on_thread(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    """The ``async def`` endpoint that runs a `def` endpoint on a thread."""
+
+    async def endpoint(request: Any) -> Any:
+        calls = calls_by_loop.get(asyncio.get_running_loop())
+        if calls is None:  # the app is also used without freelane, in a test client for one
+            return await run_in_threadpool(function, request)
+        return await calls.run(function, request)
+
+    return endpoint
+
+
+def move_endpoints(routes: Iterable[BaseRoute]) -> None:
+    """Point every `def` route of Starlette's own making to ``on_thread``. Does it once."""
+    for route in walk(routes):
+        holder: Any = route
+        while hasattr(getattr(holder, "app", None), "app"):
+            holder = holder.app  # route middleware
+        if is_function_app(getattr(holder, "app", None)) and not is_async_callable(route.endpoint):
+            holder.app = request_response(on_thread(route.endpoint))
+            holder.app.freelane_moved = True
+
+
+def is_function_app(app: Any) -> bool:
+    """Whether ``app`` is what ``starlette.routing.request_response`` made of a function."""
+    return (
+        getattr(app, "__module__", None) == "starlette.routing"
+        and getattr(app, "__qualname__", None) == "request_response.<locals>.app"
+        and not hasattr(app, "freelane_moved")
+    )
