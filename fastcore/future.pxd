@@ -1,5 +1,12 @@
-# FastFuture: one result crossing threads. Executor: the free lane's slots, threads and queue.
+# FastFuture: one result on its way between threads.
 cimport cython
+
+cdef enum:
+    PENDING = 0
+    RUNNING = 1
+    DONE = 2
+    FAILED = 3
+    CANCELLED = 4
 
 
 cdef class FastFuture:
@@ -16,20 +23,3 @@ cdef class FastFuture:
     cdef bint finish(self, int state, object value)
     cdef int peek(self)
     cdef object wait(self, object timeout)
-
-
-cdef class Executor:
-    # Guards the counters and `backlog`.
-    cdef cython.pymutex lock
-    cdef readonly int limit
-    cdef readonly int backlog_limit
-    cdef int busy
-    cdef int idle
-    cdef int threads
-    cdef bint stopped
-    cdef object backlog
-    cdef object handoff
-    cdef readonly str name
-
-    cdef object next_job(self)
-    cdef object run_job(self, object job)

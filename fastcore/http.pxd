@@ -4,6 +4,7 @@ cdef class HTTPExchange:
     # Every attribute is touched on the loop's thread only.
     cdef readonly object gateway
     cdef readonly object scope
+    cdef public object app
     cdef object proto
     cdef object source
     cdef object loop

@@ -40,6 +40,7 @@ cdef class HTTPExchange:
         self.proto = proto
         self.source = source
         self.scope = scope
+        self.app = gateway.app
         self.loop = gateway.loop
         self.rsgi = gateway.rsgi
         self.head = scope["method"] == "HEAD"
@@ -62,7 +63,7 @@ cdef class HTTPExchange:
         """Call the app; answer for it when it fails."""
         cdef object gateway = self.gateway
         try:
-            result = await gateway.app(self.scope, self.receive, self.send)
+            result = await self.app(self.scope, self.receive, self.send)
         except BaseException as exc:
             gateway.log_error("Exception in ASGI application\n", exc)
             self.fail()
@@ -398,6 +399,29 @@ cdef class HTTPExchange:
             self.proto.send({"type": "http.response.body", "body": body, "more_body": False})
         self.headers = None
         self.completed()
+
+    def respond_now(self, int status, object headers, object body):
+        """Send a whole response from a thread that has this exchange to itself.
+
+        Returns False, with nothing sent, for one that the app's own path must send or refuse.
+        """
+        cdef bytes data = body if type(body) is bytes else bytes(body)
+        cdef Py_ssize_t due = -1
+        for name, value in headers:
+            if name == b"content-length":
+                due = int(value)
+                break
+        if not self.head and due != len(data) and not (due < 0 and status in (204, 304)):
+            return False
+        self.stepping = True
+        try:
+            self.accept_start({"status": status, "headers": headers})
+        except BaseException:
+            return False
+        finally:
+            self.stepping = False
+        self.respond(b"" if self.head else data)
+        return True
 
     def fail(self):
         """Answer 500 if nothing was sent, else cut the response off."""

@@ -269,6 +269,11 @@ class WebSocketExchange:
             event = {"type": "websocket.close", "code": code, "reason": reason}
             await self.settle(self.proto.send(event))
 
+    async def shutdown(self) -> None:
+        """Tell both sides that the server stops (RFC 6455, 7.4.1: 1012 is "service restart")."""
+        if self.stage is Stage.OPEN and not self.disconnected:
+            await self.close(1012, "")
+
     async def refuse(self, status: int, body: bytes) -> None:
         """Answer the handshake with an HTTP response; nothing if it was answered."""
         if self.stage is Stage.CONNECTING or (self.stage is Stage.DENYING and status == 500):

@@ -16,7 +16,7 @@ from freelane import _granian, gilwatch, logs
 from freelane.adapters import adapt
 from freelane.config import Settings
 from freelane.connections import Connections
-from freelane.fastcore.future import Executor
+from freelane.fastcore.executor import Executor
 from freelane.fastcore.gateway import Gateway
 from freelane.fastcore.lane import LoopLane
 from freelane.lifespan import Lifespan
@@ -82,7 +82,7 @@ class Worker:
         )
         schedule = adapted.schedule(self.gateway) if adapted.direct else self.gateway.schedule
         options = _granian.WorkerOptions(
-            threads=settings.threads + RESERVE if adapted.direct else RESERVE,
+            threads=min(self.executor.cores, settings.threads) + RESERVE if adapted.direct else 1,
             backpressure=BACKLOG,
             http=settings.http,
             websockets=settings.http != "2",

@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, request_response
 
 from freelane.adapters.starlette.routes import walk
-from freelane.fastcore.future import ExecutorFull
+from freelane.fastcore.executor import ExecutorFull
 
 # The executor that serves each loop; endpoints find theirs by the loop they are awaited on,
 # since several workers may share one app object.
@@ -64,8 +64,14 @@ class ThreadCalls:
 
     def noted(self, function: Callable[..., Any], request: Any) -> Any:
         # Read by `freelane run --show-lanes`.
-        request.scope["freelane.lane"] = ("free", threading.current_thread().name)
+        request.scope["freelane.lane"] = ("free", thread_name())
         return self.call(function, request)
+
+
+def thread_name() -> str:
+    """This thread's name; the server's own threads have none that Python knows."""
+    name = threading.current_thread().name
+    return f"granian-{threading.get_native_id()}" if name.startswith("Dummy-") else name
 
 
 def overloaded() -> PlainTextResponse:

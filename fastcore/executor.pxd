@@ -1,0 +1,26 @@
+# The free lane's slots, threads and queue.
+cimport cython
+
+
+cdef class Executor:
+    # Guards every counter and flag below, and `backlog`.
+    cdef cython.pymutex lock
+    cdef readonly int limit            # most slots
+    cdef readonly int backlog_limit
+    cdef readonly int cores
+    cdef readonly int allowed          # slots now, between cores and limit
+    cdef int busy
+    cdef int idle                      # pool threads that wait for a job
+    cdef int threads
+    cdef unsigned long long finished
+    cdef bint stopped
+    cdef bint watching
+    cdef object backlog                # jobs without a slot
+    cdef object handoff                # jobs with a slot, on their way to an idle thread
+    cdef readonly str name
+
+    cdef bint claim_thread(self)
+    cdef object dispatch(self, object job, bint spawn)
+    cdef object next_job(self)
+    cdef object run_job(self, object job)
+    cdef object start_watch(self)

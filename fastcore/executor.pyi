@@ -1,0 +1,35 @@
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from .future import FastFuture
+from .lane import LoopLane
+
+class ExecutorFull(RuntimeError): ...
+class ExecutorStopped(RuntimeError): ...
+
+class Executor:
+    limit: int
+    backlog_limit: int
+    cores: int
+    allowed: int
+    name: str
+    def __init__(self, limit: int = 40, backlog_limit: int = 1000, name: str = "freelane") -> None: ...
+    @property
+    def busy_slots(self) -> int: ...
+    @property
+    def queued(self) -> int: ...
+    def set_limit(self, limit: int) -> None: ...
+    def run_here[T](self, function: Callable[[T], object], argument: T) -> bool: ...
+    def submit[T](
+        self,
+        function: Callable[..., T],
+        /,
+        *args: Any,
+        lane: LoopLane | None = None,
+        context: Context | None = None,
+        **kwargs: Any,
+    ) -> FastFuture[T]: ...
+    def shutdown(self) -> None: ...
+
+def usable_cores() -> int: ...
