@@ -80,6 +80,7 @@ class WebSocketExchange:
     def release(self) -> None:
         """Give the socket back to the server."""
         self.stage = Stage.CLOSED
+        self.stop_reading()
         self.transport = None
         if self.watcher is not None:
             self.watcher.done()
@@ -132,6 +133,11 @@ class WebSocketExchange:
                 return
             self.disconnected = True
         self.put(event)
+
+    def stop_reading(self) -> None:
+        reading, self.reading = self.reading, None
+        if reading is not None:
+            reading.cancel()
 
     def event(self, message: Any) -> Message:
         if not self.rsgi:
@@ -260,6 +266,8 @@ class WebSocketExchange:
     async def close(self, code: int, reason: str) -> None:
         self.stage = Stage.CLOSED
         self.put({"type": "websocket.disconnect", "code": code, "reason": reason})
+        # Granian's close waits for a read that is under way.
+        self.stop_reading()
         if self.rsgi:
             if code != 1000 or reason:
                 self.gateway.note_loss("WebSocket close codes and reasons")
