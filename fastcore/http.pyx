@@ -53,7 +53,6 @@ cdef class HTTPExchange:
         """Run the app in a task that takes its first step at once."""
         # While the first step runs, a start message need not arrange for its own flush.
         self.stepping = True
-        self.gateway.active.add(self)
         self.task = asyncio.Task(self.run(), loop=self.loop, eager_start=True, context=context)
         self.stepping = False
         if self.stage == HELD:
@@ -62,6 +61,7 @@ cdef class HTTPExchange:
     async def run(self):
         """Call the app; answer for it when it fails."""
         cdef object gateway = self.gateway
+        gateway.active.add(self)
         try:
             result = await self.app(self.scope, self.receive, self.send)
         except BaseException as exc:

@@ -45,15 +45,16 @@ class WebSocketExchange:
         self.denial: tuple[int, list[tuple[bytes, bytes]], bytes] | None = None
         self.writing = asyncio.Lock()
         self.watcher: Any = None
+        self.task: asyncio.Task[None] | None = None
 
     def start(self, context: Any) -> None:
         """Run the app in a task that takes its first step at once."""
-        self.gateway.active.add(self)
         self.task = asyncio.Task(self.run(), loop=self.loop, eager_start=True, context=context)
 
     async def run(self) -> None:
         """Call the app; close the socket for it when it does not."""
         gateway = self.gateway
+        gateway.active.add(self)
         try:
             result = await gateway.app(self.scope, self.receive, self.send)
         except ClientDisconnected:

@@ -41,6 +41,8 @@ def load(target: str, *, factory: bool = False, app_dir: str | None = None) -> A
         if not callable(value):
             raise ConfigError(f"'{target}' cannot be called, so it is no factory: leave out --factory")
         value = value()
+    if hasattr(value, "__rsgi__") and hasattr(value, "app"):
+        value = value.app  # freelane.wrap(app), which `freelane run` has no use for
     check(value, target, factory)
     return value
 

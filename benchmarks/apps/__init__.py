@@ -1,0 +1,1 @@
+"""Ordinary Starlette apps that the harness serves. They import nothing of freelane."""

@@ -1,0 +1,1 @@
+"""Byte-for-byte replay: the same raw requests to uvicorn and to the server under test."""

@@ -1,0 +1,45 @@
+"""``python -m compat_tests.replay``: prints every difference between uvicorn and the server under test."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.servers import peers_python, serve, subject, uvicorn
+
+from .cases import CASES, ROOT_PATH_CASES
+from .compare import differences
+from .run import TARGET, Replayer, environment
+
+
+def main() -> int:
+    made = argparse.ArgumentParser(prog="python -m compat_tests.replay", description=__doc__)
+    made.add_argument("--app", choices=("app", "stacked"), default="app")
+    made.add_argument("--workers", type=int, default=1)
+    made.add_argument("--root-path", default="")
+    made.add_argument("names", nargs="*", help="cases; all when none is named")
+    options = made.parse_args()
+    cases = ROOT_PATH_CASES if options.root_path else CASES
+    target = f"{TARGET}:{options.app}"
+    with tempfile.TemporaryDirectory() as journal:
+        env = environment(Path(journal))
+        reference = serve(uvicorn(peers_python()), target, env=env, root_path=options.root_path)
+        tested = serve(subject(), target, env=env, workers=options.workers, root_path=options.root_path)
+        with reference as left, tested as right:
+            ours, theirs = Replayer(left.port, Path(journal)), Replayer(right.port, Path(journal))
+            differing = 0
+            for name in options.names or cases:
+                found = differences(ours.trace(cases[name]), theirs.trace(cases[name]))
+                differing += bool(found)
+                for aspect, (reference_saw, tested_saw) in found.items():
+                    print(f"{name}: {aspect}")
+                    print(f"    {left.server.name}: {reference_saw}")
+                    print(f"    {right.server.name}: {tested_saw}", flush=True)
+    print(f"{differing} of {len(options.names or cases)} cases differ")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
