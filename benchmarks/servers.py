@@ -42,6 +42,7 @@ class Launch:
     workers: int = 1
     root_path: str = ""
     show_lanes: bool = False
+    transport: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def freelane() -> Server:
 
     def command(launch: Launch) -> list[str]:
         made = [str(python.parent / "freelane"), "run", launch.target, "--host", HOST, "--port", str(launch.port)]
-        made += ["--workers", str(launch.workers), "--log-level", "warning"]
+        made += ["--workers", str(launch.workers), "--log-level", "warning", "--transport", launch.transport]
         if launch.root_path:
             made += ["--root-path", launch.root_path]
         if launch.show_lanes:
@@ -193,11 +194,12 @@ def serve(
     workers: int = 1,
     root_path: str = "",
     show_lanes: bool = False,
+    transport: str = "auto",
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """A running server that accepts connections; it is gone when the block is left, by whatever way."""
     module, directory = split_target(target)
-    launch = Launch(module, free_port(), workers, root_path, show_lanes)
+    launch = Launch(module, free_port(), workers, root_path, show_lanes, transport)
     environment = {**os.environ, **(env or {})}
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(directory), environment.get("PYTHONPATH", "")])

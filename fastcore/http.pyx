@@ -5,6 +5,7 @@ The order of messages, and the errors for breaking it, are those of uvicorn, whi
 an unchanged app was tested with.
 """
 import asyncio
+import functools
 
 from freelane.fastcore.headers import check_headers, text_headers
 
@@ -84,6 +85,10 @@ cdef class HTTPExchange:
             self.stream = None
             if self.watching is not None:
                 self.unwatch()
+            self.task = None
+            self.watcher = None
+            if self.reading is None:
+                self.proto = None
             gateway.active.discard(self)
 
     # -- receive
@@ -133,16 +138,17 @@ cdef class HTTPExchange:
         cdef object headers, length
         self.body_stage = OPEN
         if not self.rsgi:
-            length = None
-            for name, value in self.scope["headers"]:
-                if name == b"content-length":
-                    length = value
-                    break
+            headers = dict(self.source["headers"])
+            length = headers.get(b"content-length")
+            chunked = b"transfer-encoding" in headers
         else:
             headers = self.source.headers
             length = headers.get("content-length")
-            if length is None and "transfer-encoding" not in headers and self.scope["http_version"] in ("1.0", "1.1"):
-                length = "0"
+            chunked = "transfer-encoding" in headers
+        if chunked:
+            length = None  # RFC 9112, 6.3: it overrides Content-Length
+        elif length is None and self.scope["http_version"] in ("1.0", "1.1"):
+            length = "0"
         if length is not None:
             self.body_left = int(length)
             if self.body_left == 0:
@@ -178,6 +184,13 @@ cdef class HTTPExchange:
             self.body_stage = CUT
             self.wake()
             return
+        if self.stage == COMPLETE:
+            # Nobody reads on, but a client that sends first and reads then must not hang.
+            if message if self.rsgi else message.get("more_body", False):
+                self.read_next()
+            else:
+                self.proto = None
+            return
         if not self.rsgi:
             self.on_message(message)
         elif message:
@@ -187,24 +200,18 @@ cdef class HTTPExchange:
             # RSGI's stream ends quietly when the client is cut off in mid-body.
             self.body_stage = CUT
         elif self.ambiguous_end:
-            self.watch()
-            self.loop.call_later(0.1, self.resolve_end)
-            return
+            # A second empty chunk comes after trailers and after an error.
+            if "trailer" in self.source.headers:
+                self.end_body()
+            else:
+                self.body_stage = CUT
         else:
-            # Empty means the end, an error or trailers; only after the end does the
-            # iterator stop at once.
+            # Empty means the end, trailers or an error; after the end the iterator stops.
             self.ambiguous_end = True
             self.read_next()
             if self.reading is not None:
                 return
         self.wake()
-
-    def resolve_end(self):
-        if self.body_stage == OPEN:
-            self.body_stage = CUT if self.disconnected else OPEN
-            if self.body_stage == OPEN:
-                self.end_body()
-            self.wake()
 
     cdef object add_chunk(self, bytes data):
         if self.chunks is None:
@@ -379,6 +386,22 @@ cdef class HTTPExchange:
         if self.watching is not None:
             self.unwatch()
         self.wake()
+        if self.body_stage < ENDED and self.reading is None and not self.disconnected:
+            method = self.scope["method"]
+            if method != "GET" and method != "HEAD":
+                self.discard_body()
+
+    def discard_body(self):
+        """Read what the app left of the request's body, and drop it."""
+        if asyncio._get_running_loop() is not self.loop:
+            self.gateway.lane.post(HTTPExchange.discard_body, self)
+            return
+        if self.proto is None:
+            return
+        if self.body_stage == UNOPENED:
+            self.open_body()
+        if self.body_stage == OPEN and self.reading is None:
+            self.read_next()
 
     cdef object respond(self, bytes body):
         # A whole response at once. Without a length uvicorn sends chunks, so a stream does.
@@ -446,18 +469,21 @@ cdef class HTTPExchange:
             self.open_stream()
         chunked = not self.sized or not self.body_due
         self.stage = COMPLETE
-        # A sized response that ends early makes the server close; a chunked one would look whole.
+        # A sized response that ends early makes the server close; a chunked one would look
+        # whole, so its stream is kept until the connection is broken.
+        stream, self.stream = self.stream, None
+        release = functools.partial(release_stream, self.proto, stream, self.rsgi)
         if chunked and not self.head:
-            self.gateway.cut(self.scope, self.release)
+            self.gateway.cut(self.scope, release)
         else:
-            self.release()
+            release()
         self.completed()
 
-    def release(self):
-        """Let go of the transport: the server ends the response here."""
-        self.stream = None
-        if not self.rsgi and self.stage == COMPLETE:
-            try:
-                self.proto.send({"type": "http.response.body", "body": b"", "more_body": False})
-            except BaseException:
-                pass
+
+def release_stream(proto, stream, rsgi):
+    """Let the server end a response; over RSGI dropping ``stream`` does."""
+    if not rsgi:
+        try:
+            proto.send({"type": "http.response.body", "body": b"", "more_body": False})
+        except RuntimeError:
+            pass

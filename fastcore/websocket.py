@@ -303,5 +303,9 @@ class WebSocketExchange:
         if self.rsgi:
             self.proto.close(status)
             return
+        if status == 403 and not body and not names and self.watcher is not None:
+            # What Granian answers by itself has fewer headers of a handshake that failed.
+            self.watcher.done()
+            return
         self.proto.send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         await self.settle(self.proto.send({"type": "websocket.http.response.body", "body": body}))

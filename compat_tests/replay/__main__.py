@@ -19,6 +19,7 @@ def main() -> int:
     made.add_argument("--app", choices=("app", "stacked"), default="app")
     made.add_argument("--workers", type=int, default=1)
     made.add_argument("--root-path", default="")
+    made.add_argument("--transport", default="auto")
     made.add_argument("names", nargs="*", help="cases; all when none is named")
     options = made.parse_args()
     cases = ROOT_PATH_CASES if options.root_path else CASES
@@ -26,7 +27,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as journal:
         env = environment(Path(journal))
         reference = serve(uvicorn(peers_python()), target, env=env, root_path=options.root_path)
-        tested = serve(subject(), target, env=env, workers=options.workers, root_path=options.root_path)
+        tested = serve(subject(), target, env=env, workers=options.workers, root_path=options.root_path, transport=options.transport)
         with reference as left, tested as right:
             ours, theirs = Replayer(left.port, Path(journal)), Replayer(right.port, Path(journal))
             differing = 0
