@@ -15,6 +15,7 @@ cdef class Gateway:
     cdef readonly bint observed
     cdef readonly object connections
     cdef readonly object logger
+    cdef readonly dict extensions
     cdef readonly set losses
     cdef object begin_bound
 

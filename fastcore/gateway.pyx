@@ -14,12 +14,14 @@ cdef class Gateway:
     - ``rsgi``: whether scopes and protocols are RSGI's or those of Granian's ASGI worker.
     - ``state``: what lifespan left; every request gets a copy.
     - ``forwarded``: ``(headers, client, scheme, websocket) -> (client, scheme)`` for proxies, or None.
+    - ``extensions``: the scope's ``extensions``; None leaves the key out, as uvicorn does.
     - ``observer``: ``(scope, status, headers)`` called as a response starts; it may add headers.
     - ``connections``: paces and cuts off connections, or None.
     """
 
     def __cinit__(self, app, loop, *, lane=None, bint rsgi=True, str root_path="", dict state=None,
-                  context=None, forwarded=None, observer=None, connections=None, logger=None):
+                  context=None, forwarded=None, observer=None, connections=None, logger=None,
+                  dict extensions=None):
         self.app = app
         self.loop = loop
         self.lane = lane
@@ -33,6 +35,7 @@ cdef class Gateway:
         self.observed = observer is not None
         self.connections = connections
         self.logger = logger
+        self.extensions = extensions
         self.losses = set()
         self.begin_bound = self.begin
 
@@ -59,6 +62,8 @@ cdef class Gateway:
         if self.rsgi:
             websocket = source.proto == "ws"
             scope = Scope(source, websocket, self.root_path, self.state, self.forwarded)
+            if self.extensions is not None:
+                scope["extensions"] = self.extensions.copy()
         else:
             scope = complete_scope(source, self.root_path, self.state)
             websocket = scope["type"] == "websocket"

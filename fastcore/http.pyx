@@ -149,7 +149,7 @@ cdef class HTTPExchange:
             length = None  # RFC 9112, 6.3: it overrides Content-Length
         elif length is None and self.scope["http_version"] in ("1.0", "1.1"):
             length = "0"
-        if length is not None:
+        if length is not None and length.isdigit():
             self.body_left = int(length)
             if self.body_left == 0:
                 self.body_stage = ENDED

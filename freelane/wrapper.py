@@ -72,6 +72,7 @@ class RSGIApplication:
             state={} if self.lifespan is None else self.lifespan.state,
             forwarded=ForwardedHeaders(settings.forwarded_allow_ips) if settings.proxy_headers else None,
             logger=logger,
+            extensions={},
         )
 
 

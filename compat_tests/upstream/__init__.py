@@ -1,0 +1,1 @@
+"""Upstream's own test suites, run against us."""
