@@ -68,7 +68,7 @@ class DirectRoutes:
         )
 
     def compile(self) -> None:
-        router = RadixRouter("first", CONVERTOR_TYPES)
+        router = RadixRouter("first", convertors=CONVERTOR_TYPES)
         for index, route in enumerate(self.routes):
             if type(route) is Route:
                 value = self.entry(route, index)
@@ -78,7 +78,7 @@ class DirectRoutes:
                 router.add(route.path, None, None, prefix=True)
             elif not isinstance(route, WebSocketRoute):
                 break  # an unknown kind of route may match anything that follows
-        self.match = router.snapshot().match
+        self.match = router.publish().match
 
     def entry(self, route: Route, index: int) -> Entry | None:
         moved = getattr(route.app, "freelane_moved", False)
@@ -129,7 +129,10 @@ class DirectCalls:
         else:
             method = source.get("method", "")
             path = source["path"]
-        found = self.match(method, path) if method else None
+        try:
+            found = self.match(method, path) if method else None
+        except Exception:  # a user's convertor refused the value: the app's own path says so
+            found = None
         if type(found) is not tuple or found[0] is None or not self.routes.unchanged(found[0]):
             self.gateway.schedule(watcher)
         elif not self.routes.executor.run_here(self.serve, (watcher, source, found)):
@@ -172,7 +175,7 @@ class DirectCalls:
         scope["router"] = self.routes.app.router
         scope["route"] = entry.route
         scope["endpoint"] = entry.endpoint
-        scope["path_params"] = {} if params is None else params
+        scope["path_params"] = params or {}
         if self.gateway.observed:
             scope["freelane.lane"] = ("free", thread_name())
         return Request(scope, exchange.receive, exchange.send)
