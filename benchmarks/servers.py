@@ -43,6 +43,7 @@ class Launch:
     root_path: str = ""
     show_lanes: bool = False
     transport: str = "auto"
+    log_level: str = "warning"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def freelane() -> Server:
 
     def command(launch: Launch) -> list[str]:
         made = [str(python.parent / "freelane"), "run", launch.target, "--host", HOST, "--port", str(launch.port)]
-        made += ["--workers", str(launch.workers), "--log-level", "warning", "--transport", launch.transport]
+        made += ["--workers", str(launch.workers), "--log-level", launch.log_level]
+        made += ["--transport", launch.transport]
         if launch.root_path:
             made += ["--root-path", launch.root_path]
         if launch.show_lanes:
@@ -195,11 +197,12 @@ def serve(
     root_path: str = "",
     show_lanes: bool = False,
     transport: str = "auto",
+    log_level: str = "warning",
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """A running server that accepts connections; it is gone when the block is left, by whatever way."""
     module, directory = split_target(target)
-    launch = Launch(module, free_port(), workers, root_path, show_lanes, transport)
+    launch = Launch(module, free_port(), workers, root_path, show_lanes, transport, log_level)
     environment = {**os.environ, **(env or {})}
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(directory), environment.get("PYTHONPATH", "")])

@@ -1,0 +1,112 @@
+"""``make demo``: serve the demo app with freelane, ask each kind of endpoint once, compare with uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from websockets.asyncio.client import connect
+
+from . import __main__ as bench
+from . import load, report
+from .servers import HOST, PeersMissing, Running, ServerFailed, freelane, peers_python, serve, uvicorn
+
+DEMO = "benchmarks/apps/demo.py:app"
+# Short on purpose: three lanes, two servers, some forty seconds in all.
+LANES = "hello,def,compute"
+ROUNDS, SECONDS = 2, 2
+
+NEXT = """
+What to type next:
+  .venv/bin/freelane run yourmodule:app    serve your own app
+  .venv/bin/freelane run --help            every option
+  .venv/bin/python -m benchmarks           the whole comparison (some minutes)
+  make test                                the test suite
+"""
+
+
+@dataclass(frozen=True)
+class Question:
+    kind: str
+    method: str
+    path: str
+    body: bytes | None = None
+
+
+QUESTIONS = (
+    Question("JSON, async def", "GET", "/"),
+    Question("path parameter", "GET", "/items/21"),
+    Question("def", "GET", "/def"),
+    Question("def that computes", "GET", "/compute"),
+    Question("JSON body", "POST", "/echo", b'{"a": 1}'),
+    Question("streamed", "GET", "/stream"),
+    Question("lifespan state", "GET", "/state"),
+    Question("not there", "GET", "/nowhere"),
+)
+
+
+def show(kind: str, asked: str, status: object, lane: str, thread: str, gil: str, answer: str) -> None:
+    print(f"  {kind:<18} {asked:<15} {status:<5} {lane:<5} {thread:<16} {gil:<4} {answer}")
+
+
+def ask(port: int, question: Question) -> None:
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    try:
+        headers = {"content-type": "application/json"} if question.body else {}
+        connection.request(question.method, question.path, question.body, headers)
+        response = connection.getresponse()
+        answer = response.read().decode()
+        shown = answer if len(answer) <= 40 else answer[:37] + "..."
+        lane, thread, gil = (response.getheader(f"freelane-{name}", "?") for name in ("lane", "thread", "gil"))
+        asked = f"{question.method} {question.path}"
+        show(question.kind, asked, response.status, lane, thread, gil, shown.replace("\n", "|"))
+    finally:
+        connection.close()
+
+
+async def ask_websocket(port: int) -> None:
+    async with connect(f"ws://{HOST}:{port}/ws", open_timeout=10) as websocket:
+        await websocket.send("hello")
+        answer = await asyncio.wait_for(websocket.recv(), 10)
+    # A WebSocket is always served by its event loop; its handshake carries no header of ours.
+    show("WebSocket", "WS /ws", 101, "loop", "MainThread", "", str(answer))
+
+
+@contextmanager
+def served() -> Iterator[Running]:
+    with serve(freelane(), DEMO, show_lanes=True, log_level="info") as running:
+        yield running
+
+
+def main() -> int:
+    bench.end_on_sigterm()
+    try:
+        with served() as running:
+            print("\n" + next((line for line in running.output().splitlines() if line.startswith("freelane ")), ""))
+            print("\nEach kind of endpoint of benchmarks/apps/demo.py, asked once:\n")
+            show("kind", "request", "", "lane", "thread", "GIL", "answer")
+            for question in QUESTIONS:
+                ask(running.port, question)
+            asyncio.run(ask_websocket(running.port))
+        try:
+            peer = uvicorn(peers_python())
+        except PeersMissing as missing:
+            print(f"\nNo uvicorn to compare with: {missing}")
+            peer = None
+        print("\nA short comparison, server on one core and load on the other (see README, Benchmarks):\n", flush=True)
+        lanes = bench.choose_lanes(LANES, None)
+        found = bench.compare(bench.BUNDLED, lanes, peer, rounds=ROUNDS, seconds=SECONDS, say=bench.say_on_stderr)
+        print(report.text(*found))
+    except (ServerFailed, load.LoadFailed) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    print(NEXT)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
