@@ -1,0 +1,247 @@
+"""FastFuture, Executor and LoopLane: one behaviour a test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from freelane.fastcore.executor import Executor, ExecutorFull, ExecutorStopped
+from freelane.fastcore.future import FastFuture
+from freelane.fastcore.lane import LoopLane
+
+
+@pytest.fixture
+def executor() -> Iterator[Executor]:
+    made = Executor(limit=4, backlog_limit=8)
+    yield made
+    made.shutdown()
+
+
+def test_result_reaches_a_thread(executor: Executor) -> None:
+    assert executor.submit(lambda a, b: a + b, 1, b=2).result(5) == 3
+
+
+def test_result_reaches_a_loop(executor: Executor) -> None:
+    async def main() -> int:
+        return await executor.submit(lambda: 7)
+
+    assert asyncio.run(main()) == 7
+
+
+def test_result_reaches_a_loop_through_its_lane(executor: Executor) -> None:
+    async def main() -> tuple[list[int], LoopLane]:
+        lane = LoopLane(asyncio.get_running_loop())
+        futures = [executor.submit(pow, n, 2, lane=lane) for n in range(8)]
+        return [await future for future in futures], lane
+
+    results, lane = asyncio.run(main())
+    assert results == [n * n for n in range(8)]
+
+
+def test_exception_is_raised_where_it_is_awaited(executor: Executor) -> None:
+    def fail() -> None:
+        raise LookupError("here")
+
+    with pytest.raises(LookupError, match="here"):
+        executor.submit(fail).result(5)
+
+    async def main() -> None:
+        await executor.submit(fail)
+
+    with pytest.raises(LookupError, match="here"):
+        asyncio.run(main())
+
+
+def test_result_times_out(executor: Executor) -> None:
+    release = threading.Event()
+    future = executor.submit(release.wait)
+    with pytest.raises(TimeoutError):
+        future.result(0.05)
+    release.set()
+    assert future.result(5) is True
+
+
+def test_queued_work_can_be_cancelled_and_running_work_cannot() -> None:
+    executor = Executor(limit=1)
+    release = threading.Event()
+    running = executor.submit(release.wait)
+    while not running.running():
+        time.sleep(0.001)
+    queued = executor.submit(lambda: 1)
+    assert queued.cancel()
+    assert not running.cancel()
+    release.set()
+    assert running.result(5) is True
+    with pytest.raises(asyncio.CancelledError):
+        queued.result(5)
+    executor.shutdown()
+
+
+def test_cancelled_task_waits_for_running_work(executor: Executor) -> None:
+    ended = threading.Event()
+
+    def work() -> None:
+        time.sleep(0.2)
+        ended.set()
+
+    async def main() -> None:
+        async def wait() -> None:
+            await executor.submit(work)
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended.is_set()
+
+    asyncio.run(main())
+
+
+def test_awaiting_result_on_the_loop_is_refused(executor: Executor) -> None:
+    async def main() -> None:
+        with pytest.raises(asyncio.InvalidStateError):
+            FastFuture().result()
+
+    asyncio.run(main())
+
+
+def test_work_runs_in_a_copy_of_the_context(executor: Executor) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+    variable.set("outer")
+
+    def work() -> str:
+        seen = variable.get()
+        variable.set("inner")
+        return seen
+
+    assert executor.submit(work).result(5) == "outer"
+    assert variable.get() == "outer"
+
+
+def test_full_queue_is_refused_and_nothing_is_lost() -> None:
+    executor = Executor(limit=1, backlog_limit=2)
+    release = threading.Event()
+    futures = [executor.submit(release.wait) for _ in range(3)]
+    with pytest.raises(ExecutorFull):
+        executor.submit(release.wait)
+    assert not executor.run_here(lambda _: None, None)
+    release.set()
+    assert [future.result(5) for future in futures] == [True] * 3
+    executor.shutdown()
+
+
+def test_slots_grow_for_work_that_waits() -> None:
+    executor = Executor(limit=40)
+    barrier = threading.Barrier(40)
+    futures = [executor.submit(barrier.wait, 20) for _ in range(40)]
+    # The barrier opens only when all forty run at once.
+    assert sorted(future.result(30) for future in futures) == list(range(40))
+    executor.shutdown()
+
+
+def test_run_here_runs_on_this_thread_and_then_what_queued() -> None:
+    executor = Executor(limit=1)
+    order: list[Any] = []
+
+    def first(_: None) -> None:
+        order.append(threading.get_ident())
+        executor.run_here(lambda _: order.append("queued"), None)
+        order.append("first ends")
+
+    assert executor.run_here(first, None)
+    assert order == [threading.get_ident(), "first ends", "queued"]
+    assert executor.busy_slots == 0
+
+
+def test_shutdown_cancels_what_waits_and_refuses_more() -> None:
+    executor = Executor(limit=1)
+    release = threading.Event()
+    running = executor.submit(release.wait)
+    queued = executor.submit(release.wait)
+    executor.shutdown()
+    release.set()
+    assert running.result(5) is True
+    assert queued.cancelled()
+    with pytest.raises(ExecutorStopped):
+        executor.submit(print)
+
+
+def test_many_threads_submit_at_once() -> None:
+    executor = Executor(limit=8, backlog_limit=10_000)
+    barrier = threading.Barrier(6)
+    sums: list[int] = []
+
+    def submit() -> None:
+        barrier.wait()
+        sums.append(sum(executor.submit(lambda n=n: n).result(20) for n in range(200)))
+
+    threads = [threading.Thread(target=submit) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sums == [sum(range(200))] * 6
+    executor.shutdown()
+
+
+def test_lane_wakes_the_loop_once_for_a_batch() -> None:
+    async def main() -> None:
+        lane = LoopLane(asyncio.get_running_loop())
+        seen: list[int] = []
+        barrier = threading.Barrier(4)
+
+        def post(start: int) -> None:
+            barrier.wait()
+            for n in range(start, start + 500):
+                assert lane.post(seen.append, n)
+
+        threads = [threading.Thread(target=post, args=(n * 500,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()  # the loop is blocked meanwhile: everything becomes one batch
+        await asyncio.sleep(0.05)
+        assert sorted(seen) == list(range(2000))
+        assert lane.posted == 2000
+        assert lane.wakeups == 1
+
+    asyncio.run(main())
+
+
+def test_lane_keeps_each_threads_order() -> None:
+    async def main() -> list[int]:
+        lane = LoopLane(asyncio.get_running_loop())
+        seen: list[int] = []
+        await asyncio.to_thread(lambda: [lane.post(seen.append, n) for n in range(1000)])
+        await asyncio.sleep(0.05)
+        return seen
+
+    assert asyncio.run(main()) == list(range(1000))
+
+
+def test_lane_survives_a_callback_that_raises() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        problems: list[Any] = []
+        loop.set_exception_handler(lambda _, context: problems.append(context["exception"]))
+        lane, seen = LoopLane(loop), []
+        lane.post(lambda n: 1 / n, 0)
+        lane.post(seen.append, 1)
+        await asyncio.sleep(0.05)
+        assert seen == [1] and isinstance(problems[0], ZeroDivisionError)
+
+    asyncio.run(main())
+
+
+def test_closed_lane_refuses() -> None:
+    loop = asyncio.new_event_loop()
+    lane = LoopLane(loop)
+    loop.close()
+    assert not lane.post(print, None)
