@@ -44,6 +44,6 @@ cdef class HTTPExchange:
     cdef object watch(self)
     cdef object accept_start(self, object message)
     cdef object open_stream(self)
-    cdef bint write(self, bytes data)
+    cdef object write(self, bytes data)
     cdef object finish(self)
     cdef object respond(self, bytes body)

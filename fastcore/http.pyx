@@ -307,9 +307,13 @@ cdef class HTTPExchange:
         if message.get("more_body", False):
             if self.stage == HELD:
                 self.open_stream()
-            if body and self.write(body) and self.unpaced > PACE_BYTES:
-                self.unpaced = 0
-                await self.gateway.drain(self.scope)
+            if body:
+                pending = self.write(body)
+                if pending is not None:
+                    await self.settle(pending)
+                if self.unpaced > PACE_BYTES and not self.disconnected:
+                    self.unpaced = 0
+                    await self.gateway.drain(self.scope)
             return
         if self.sized and self.body_due != 0:
             if self.stage == HELD:
@@ -320,8 +324,9 @@ cdef class HTTPExchange:
         if self.stage == HELD:
             self.respond(body)
         else:
-            if body:
-                self.write(body)
+            pending = self.write(body) if body else None
+            if pending is not None:
+                await self.settle(pending)
             self.finish()
 
     cdef object accept_start(self, object message):
@@ -358,22 +363,35 @@ cdef class HTTPExchange:
             self.proto.send({"type": "http.response.start", "status": self.status, "headers": headers})
             self.proto.send({"type": "http.response.body", "body": b"", "more_body": True})
 
-    cdef bint write(self, bytes data):
-        # Returns False once the client is gone.
+    cdef object write(self, bytes data):
+        # Returns what must be awaited before the next chunk, or None.
+        cdef object pending
         self.unpaced += len(data)
         if not self.rsgi:
-            self.proto.send({"type": "http.response.body", "body": data, "more_body": True})
-            return True
+            pending = self.proto.send({"type": "http.response.body", "body": data, "more_body": True})
+            return pending if hasattr(pending, "add_done_callback") else None
         try:
             self.stream.send_bytes(data).__await__().__next__()
         except StopIteration:
-            return True
+            pass
         except BaseException:
             self.disconnected = True
             self.stream = None
             self.wake()
-            return False
-        return True
+        return None
+
+    async def settle(self, pending):
+        """Wait for one of Granian's awaitables, whose loop may stand for ours."""
+        waiter = self.loop.create_future()
+
+        def wake(_):
+            if not waiter.done():
+                waiter.set_result(None)
+
+        pending.add_done_callback(wake)
+        if pending.done():
+            wake(pending)
+        await waiter
 
     cdef object finish(self):
         self.stage = COMPLETE
