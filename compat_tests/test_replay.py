@@ -11,7 +11,7 @@ import pytest
 from benchmarks.servers import freelane, peers_python, serve, uvicorn
 from compat_tests.replay.cases import CASES, ROOT_PATH_CASES
 from compat_tests.replay.compare import differences
-from compat_tests.replay.known import KNOWN
+from compat_tests.replay.known import KNOWN, SOMETIMES
 from compat_tests.replay.run import TARGET, Replayer, environment
 
 pytestmark = pytest.mark.thread_unsafe(reason="one pair of servers answers case by case")
@@ -56,4 +56,4 @@ def test_same_answer(pairs: dict[str, Pair], setup: str, case: str) -> None:
         aspects = set(found)  # middleware adds headers to the answers of the side that let the app answer
     surprising = {aspect: pair for aspect, pair in found.items() if aspect not in aspects}
     assert surprising == {}
-    assert found or not reason, f"no longer differs: take '{case}' out of KNOWN"
+    assert found or not reason or case in SOMETIMES, f"no longer differs: take '{case}' out of KNOWN"

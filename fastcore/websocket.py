@@ -175,6 +175,8 @@ class WebSocketExchange:
         """Take one event. Raises RuntimeError out of order, ClientDisconnected when nobody is there."""
         kind = message["type"]
         if self.disconnected:
+            if kind == "websocket.close":
+                return  # what it asks for has happened
             raise ClientDisconnected
         if self.stage is Stage.CONNECTING:
             await self.send_connecting(kind, message)

@@ -15,6 +15,9 @@ ACCEPT_HEADERS = "Granian cannot send headers with a WebSocket's acceptance: the
 DEFLATE = "Granian has no permessage-deflate"
 EARLY_FRAME = "a frame sent before the handshake's answer is kept by Granian and dropped by uvicorn"
 
+# Cases that differ with some of Granian's versions only.
+SOMETIMES = {"half-closed by client"}
+
 KNOWN: dict[str, tuple[str, set[str]]] = {
     "status 299": (
         REASON_PHRASE,
