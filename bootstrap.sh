@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Set freelane up in .venv: find or build a free-threaded Python, install, compile.
 #   ./bootstrap.sh         make or refresh .venv
+#   ./bootstrap.sh gil     make .venv-gil on a Python with the GIL, if there is one; prints its python
 #   ./bootstrap.sh peers   make the environment of the servers we compare with; prints its python
 # Safe to interrupt and to run again. See README.md, "Set-up".
 set -euo pipefail
@@ -197,15 +198,9 @@ pip_install() {
         >"$cache/pip.log" 2>&1 || { cat "$cache/pip.log" >&2; die "pip could not install what freelane needs (above)"; }
 }
 
-make_venv() {
-    # A warm run trusts the interpreter that .venv was made with, unless another one is asked for.
-    local stamp
-    if [ -z "${FREELANE_PYTHON:-}" ] && [ -x "$venv/bin/python" ] && [ -f "$venv/freelane-stamp" ] &&
-        stamp=$(stamp_of "$venv/bin/python") && [ "$stamp" = "$(cat "$venv/freelane-stamp")" ]; then
-        return
-    fi
-    local python=
-    find_python
+fill_venv() {
+    # Makes $1 with the interpreter $2: dependencies, and freelane compiled and editable.
+    local venv=$1 python=$2
     say "using $("$python" -c 'import sys; print(sys.version.split(" (")[0], "at", sys.executable)')"
     if [ ! -x "$venv/bin/python" ] || [ "$("$venv/bin/python" -c 'import sys; print(sys.base_prefix, sys.version)' 2>/dev/null)" != \
         "$("$python" -c 'import sys; print(sys.base_prefix, sys.version)')" ]; then
@@ -221,9 +216,30 @@ make_venv() {
     rm -f "$root"/fastcore/*.c
     "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e "$root" \
         >"$cache/pip.log" 2>&1 || { tail -n 60 "$cache/pip.log" >&2; die "fastcore did not compile (above)"; }
-    apt_install wrk || say "wrk is not here and cannot be installed: benchmarks use a slower load generator"
     stamp_of "$venv/bin/python" >"$venv/freelane-stamp"
+}
+
+is_current() {
+    local stamp
+    [ -x "$1/bin/python" ] && [ -f "$1/freelane-stamp" ] && stamp=$(stamp_of "$1/bin/python") && [ "$stamp" = "$(cat "$1/freelane-stamp")" ]
+}
+
+make_venv() {
+    # A warm run trusts the interpreter that .venv was made with, unless another one is asked for.
+    if [ -z "${FREELANE_PYTHON:-}" ] && is_current "$venv"; then return; fi
+    local python=
+    find_python
+    fill_venv "$venv" "$python"
+    apt_install wrk || say "wrk is not here and cannot be installed: benchmarks use a slower load generator"
     say "ready: $venv/bin/freelane"
+}
+
+make_gil() {
+    local python
+    python=$(gil_python 13)
+    [ -n "$python" ] || return 0
+    is_current "$venv-gil" || fill_venv "$venv-gil" "$python"
+    printf '%s\n' "$venv-gil/bin/python"
 }
 
 make_peers() {
@@ -246,6 +262,7 @@ make_peers() {
 
 case ${1:-venv} in
 venv) make_venv ;;
+gil) make_gil ;;
 peers) make_venv && make_peers ;;
-*) die "unknown argument '$1': ./bootstrap.sh or ./bootstrap.sh peers" ;;
+*) die "unknown argument '$1': ./bootstrap.sh, ./bootstrap.sh gil or ./bootstrap.sh peers" ;;
 esac

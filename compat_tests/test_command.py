@@ -10,18 +10,15 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from benchmarks.servers import free_port
+from compat_tests.servers import COMMAND, running
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
-
-COMMAND = [str(Path(sys.executable).parent / "freelane"), "run"]
 
 APP = '''
 import asyncio, contextlib, time
@@ -68,42 +65,6 @@ number = 3
 def directory(tmp_path: Path) -> Path:
     (tmp_path / "shop.py").write_text(APP)
     return tmp_path
-
-
-class Server:
-    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
-        self.process, self.port, self.log = process, port, log
-
-    def get(self, path: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request("GET", path)
-        return connection.getresponse()
-
-    def output(self) -> str:
-        return self.log.read_text()
-
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(timeout)
-
-
-@contextmanager
-def running(directory: Path, target: str, *options: str, uds: str | None = None) -> Iterator[Server]:
-    port, log = free_port(), directory / "log"
-    where = ["--uds", uds] if uds else ["--port", str(port)]
-    with log.open("w") as output:
-        process = subprocess.Popen([*COMMAND, target, *where, *options], cwd=directory, text=True,
-                                   stdout=output, stderr=subprocess.STDOUT)  # fmt: skip
-    server = Server(process, port, log)
-    try:
-        deadline = time.monotonic() + 30
-        while " | " not in server.output() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.1)
-        yield server
-    finally:
-        process.kill()
-        process.wait()
 
 
 def fails(directory: Path, *arguments: str) -> tuple[int, str]:

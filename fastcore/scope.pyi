@@ -2,7 +2,7 @@ from typing import Any
 
 class Scope(dict[str, Any]):
     def __init__(
-        self, source: Any, websocket: bool, root_path: str, state: dict[str, Any], method: str | None = None
+        self, source: Any, websocket: bool, root_path: str, state: dict[str, Any], forwarded: Any = None
     ) -> None: ...
     @property
     def lost_headers(self) -> list[str]: ...

@@ -38,7 +38,7 @@ NAMES = {
 }  # fmt: skip
 
 # 2.8 returns from `serve` at once and calls `add_cb` when it has stopped; 2.7 blocks in it.
-SERVE_RETURNS = hasattr(rust.WorkerSignal, "add_cb")
+SERVE_RETURNS = hasattr(getattr(rust, "WorkerSignal", None), "add_cb")
 
 
 def contract() -> list[str]:
@@ -108,7 +108,7 @@ class _Call:
         self.callback(*self.args)
 
 
-class Scheduler(rust.CallbackScheduler):
+class Scheduler(getattr(rust, "CallbackScheduler", object)):  # type: ignore[misc]
     """Granian calls ``schedule(watcher)`` on its blocking thread, once per request."""
 
     __slots__ = ()

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any, NoReturn
 
 import freelane
-from freelane import config
+from freelane import config, constants
 from freelane.errors import ConfigError
 from freelane.host import Server
 from freelane.loader import load
@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name, value in arguments.items()
         }
         settings = config.resolve(given)
+        constants.install()
         return Server(lambda: load_app(target, settings), settings).run()
     except ConfigError as exc:
         print(f"freelane: {exc}", file=sys.stderr)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import freelane
-from freelane import _granian, gilwatch, logs, processes, sockets
+from freelane import _granian, gilwatch, logs, processes, public, sockets
 from freelane.adapters import websocket_routes
 from freelane.config import Settings
 from freelane.errors import ConfigError, StartupError
@@ -68,10 +68,7 @@ class Server:
         settings = self.settings
         logs.configure(settings.log_level)
         if missing := _granian.contract():
-            raise ConfigError(
-                f"Granian {_granian.version()} is not one freelane knows: {'; '.join(missing)}. "
-                "Install granian>=2.7,<3, or serve freelane.wrap(app) with `granian --interface rsgi`."
-            )
+            return public.serve(self.load, settings, missing)
         listener = sockets.bind(settings.host, settings.port, settings.uds, settings.workers, settings.tls)
         try:
             if settings.workers > 1 and not gilwatch.free_threaded():

@@ -100,12 +100,14 @@ def serve(app: Any, **options: Any) -> int:
     thread. Returns the exit code: 0, or 3 if the app's startup failed. Raises ConfigError
     for an option that cannot be used.
     """
+    from freelane import constants
     from freelane.host import Server
     from freelane.loader import check, load
 
     settings = config.resolve(options)
     if isinstance(app, str):
         target = app
+        constants.install()
         return Server(lambda: load(target, factory=settings.factory, app_dir=settings.app_dir), settings).run()
     if isinstance(app, RSGIApplication):
         app = app.app

@@ -1,0 +1,58 @@
+"""The compiled core under many threads, on a build with the GIL, and as a wheel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from freelane.gilwatch import free_threaded
+
+pytestmark = pytest.mark.thread_unsafe(reason="starts processes")
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ["test_router.py", "test_executor.py", "test_scope.py", "test_bridge.py"]
+
+
+def run(command: list[str], timeout: float, **env: str) -> str:
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, text=True, timeout=timeout,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def test_core_tests_pass_in_parallel_threads() -> None:
+    tests = [f"compat_tests/{name}" for name in CORE]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--parallel-threads=4", *tests]
+    assert " passed" in run(command, 300)
+
+
+@pytest.mark.skipif(not free_threaded(), reason="this is that build")
+def test_suite_passes_on_a_build_with_the_gil() -> None:
+    python = run(["bash", "bootstrap.sh", "gil"], 600).strip().splitlines()
+    if not python:
+        pytest.skip("no Python with the GIL here")
+    command = [python[-1], "-m", "pytest", "-q", "-p", "no:cacheprovider", "--deselect", "compat_tests/test_builds.py"]
+    assert " passed" in run(command, 900)
+
+
+def test_wheel_holds_the_package(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-build-isolation",
+               "--no-deps", "-w", str(tmp_path), str(ROOT)]  # fmt: skip
+    run(command, 600)
+    (wheel,) = tmp_path.glob("freelane-*.whl")
+    assert "cp313t" in wheel.name or not free_threaded() or sys.version_info >= (3, 14)
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for package in ("freelane", "freelane/fastcore", "freelane/adapters", "freelane/adapters/starlette"):
+        assert f"{package}/__init__.py" in names
+    for package in ("freelane", "freelane/fastcore", "freelane/adapters"):
+        assert f"{package}/py.typed" in names
+    for source in (ROOT / "fastcore").glob("*.pyx"):
+        assert any(name.startswith(f"freelane/fastcore/{source.stem}.cp") for name in names)
+        assert {f"freelane/fastcore/{source.stem}.pyi", f"freelane/fastcore/{source.stem}.pxd"} <= names
+    # Only what was compiled: nothing of the C that lies between.
+    assert not [name for name in names if name.endswith(".c")]

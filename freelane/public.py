@@ -1,0 +1,46 @@
+"""Serve through Granian's public API alone, for a Granian whose private names have moved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from freelane import _granian
+from freelane.config import Settings
+from freelane.wrapper import RSGIApplication
+
+logger = logging.getLogger("freelane.error")
+
+
+def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> int:
+    """Serve ``wrap(load())`` over plain RSGI until SIGINT or SIGTERM; returns 0.
+
+    Every answer is the same, but each request takes Granian's own way to the loop, `def`
+    endpoints run on anyio's threads, and a failed startup is Granian's to report.
+    """
+    logger.warning(
+        "Granian %s is not one freelane knows (%s): serving over plain RSGI, which is slower. Install granian>=2.7,<3.",
+        _granian.version(),
+        "; ".join(missing),
+    )
+    server = _granian.granian.Granian(
+        "freelane",
+        address=settings.host,
+        port=settings.port,
+        uds=None if settings.uds is None else Path(settings.uds),
+        interface=_granian.granian.constants.Interfaces.RSGI,
+        workers=settings.workers,
+        http=_granian.granian.constants.HTTPModes(settings.http),
+        log_level=_granian.granian.log.LogLevels(settings.log_level),
+        log_access=settings.access_log,
+        ssl_cert=None if settings.ssl_certfile is None else Path(settings.ssl_certfile),
+        ssl_key=None if settings.ssl_keyfile is None else Path(settings.ssl_keyfile),
+        ssl_key_password=settings.ssl_keyfile_password,
+        ssl_ca=None if settings.ssl_ca_certs is None else Path(settings.ssl_ca_certs),
+        ssl_client_verify=settings.ssl_client_verify,
+        workers_kill_timeout=max(1, settings.shutdown_timeout),
+    )
+    server.serve(target_loader=lambda *_: RSGIApplication(load(), settings), wrap_loader=False)
+    return 0
