@@ -18,7 +18,8 @@ from freelane.fastcore.lane import LoopLane
 
 @pytest.fixture
 def executor() -> Iterator[Executor]:
-    made = Executor(limit=4, backlog_limit=8)
+    # Under pytest-run-parallel every thread of a test shares it.
+    made = Executor(limit=4, backlog_limit=1000)
     yield made
     made.shutdown()
 
