@@ -1,52 +1,61 @@
-"""Starlette's own test suite through ``freelane.wrap`` on the in-memory RSGI server."""
+"""The frameworks' own test suites through ``freelane.wrap`` on the in-memory RSGI server."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import pytest
 
 from compat_tests.upstream import suite
-from compat_tests.upstream.expected import EXPECTED
+from compat_tests.upstream.suites import FASTAPI, STARLETTE
 
-# What the suite of Starlette 1.10 must reach; 611 of its tests pass without us.
-LEAST = 565
+pytestmark = pytest.mark.thread_unsafe(reason="runs the suites in processes")
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[suite.Results, suite.Results]:
-    directory = tmp_path_factory.mktemp("starlette")
-    root = suite.unpack(suite.fetch("starlette"), "starlette", directory)
-    reports = tmp_path_factory.mktemp("reports")
-    plain = suite.Run(root, reports / "plain.xml")
-    ours = suite.Run(root, reports / "freelane.xml", "-p", "compat_tests.upstream.plugin")
-    return plain.results(300), ours.results(300)
+@dataclass(frozen=True)
+class Runs:
+    """One suite without freelane and with it, at the same time."""
+
+    suite: suite.Suite
+    plain: suite.Results
+    ours: suite.Results
+
+    @property
+    def lost(self) -> set[str]:
+        return set(self.plain.passed - self.ours.passed)
+
+
+@pytest.fixture(scope="module", params=[STARLETTE, FASTAPI], ids=lambda chosen: chosen.package)
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    chosen: suite.Suite = request.param
+    archive = suite.fetch(chosen.package)
+    made = []
+    for name, options in (("plain", ()), ("freelane", ("-p", "compat_tests.upstream.plugin"))):
+        # A tree each: some tests write into it.
+        root = suite.unpack(archive, chosen.package, tmp_path_factory.mktemp(name))
+        report = tmp_path_factory.mktemp("reports") / f"{name}.xml"
+        made.append(suite.Run(root, report, *chosen.options, *options))
+    try:
+        return Runs(chosen, *(run.results(chosen.seconds) for run in made))
+    finally:
+        for run in made:
+            run.stop()
 
 
 def name(test: str) -> str:
     return test.partition("[")[0]
 
 
-@pytest.mark.thread_unsafe(reason="runs the suite in processes")
-def test_as_many_pass_as_can(
-    runs: tuple[suite.Results, suite.Results], capsys: pytest.CaptureFixture[str]
-) -> None:
-    plain, ours = runs
-    passed = plain.passed & ours.passed
+def test_as_many_pass_as_can(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    passed = runs.plain.passed & runs.ours.passed
     with capsys.disabled():
-        print(f"\nStarlette's suite: {len(plain.passed)} pass without freelane, {len(passed)} of them with it")
-    assert len(passed) >= LEAST
+        print(f"\n{runs.suite.package}'s suite: {len(runs.plain.passed)} pass without freelane, {len(passed)} with it")
+    assert len(passed) >= runs.suite.least
 
 
-@pytest.mark.thread_unsafe(reason="runs the suite in processes")
-def test_every_failure_is_expected(runs: tuple[suite.Results, suite.Results]) -> None:
-    plain, ours = runs
-    surprising = sorted(test for test in plain.passed - ours.passed if name(test) not in EXPECTED)
-    assert surprising == []
+def test_every_failure_is_expected(runs: Runs) -> None:
+    assert sorted(test for test in runs.lost if name(test) not in runs.suite.expected) == []
 
 
-@pytest.mark.thread_unsafe(reason="runs the suite in processes")
-def test_no_expectation_is_stale(runs: tuple[suite.Results, suite.Results]) -> None:
-    plain, ours = runs
-    failing = {name(test) for test in plain.passed - ours.passed}
-    assert sorted(set(EXPECTED) - failing) == []
-
-
+def test_no_expectation_is_stale(runs: Runs) -> None:
+    assert sorted(set(runs.suite.expected) - {name(test) for test in runs.lost}) == []
