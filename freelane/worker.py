@@ -80,7 +80,8 @@ class Worker:
             connections=Connections(self.port),
             logger=logger,
         )
-        schedule = adapted.schedule(self.gateway) if adapted.direct else self.gateway.schedule
+        way = adapted.bind(self.gateway)
+        schedule = self.gateway.schedule if way is None else way.schedule
         options = _granian.WorkerOptions(
             threads=min(self.executor.cores, settings.threads) + RESERVE if adapted.direct else 1,
             backpressure=BACKLOG,
