@@ -184,6 +184,10 @@ cdef class HTTPExchange:
             # that waits for our answer first would never send.
             self.proto.__aiter__()
 
+    def body_was_read(self):
+        """Say that the request's body was taken from the protocol already."""
+        self.body_stage = ENDED
+
     cdef object read_next(self):
         cdef object awaitable
         try:

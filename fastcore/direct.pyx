@@ -1,0 +1,152 @@
+# cython: language_level=3, freethreading_compatible=True
+"""Requests that are answered on the server's threads, over RSGI, with whole bodies both ways."""
+from freelane.fastcore.body import WholeBody
+
+
+cdef class DirectExchange:
+    """One request. Any thread may answer it; the first answer counts."""
+
+    def body_size(self):
+        """Bytes that the request's body has; -1 where only reading it will tell (RFC 9112, 6.3)."""
+        cdef object headers = self.source.headers, length
+        if "transfer-encoding" in headers:
+            return -1
+        length = headers.get("content-length")
+        if length is None:
+            return 0 if self.source.http_version[0] == "1" else -1
+        if not length.isdigit():
+            return -1
+        return int(length)
+
+    def deliver(self, bytes body):
+        """Take the body and go on; what ``WholeBody`` calls."""
+        self.body = body
+        self.then(self)
+
+    def claim(self):
+        """Take the right to answer. False if the request was answered."""
+        with self.lock:
+            if self.answered:
+                return False
+            self.answered = True
+            return True
+
+    def respond(self, int status, list headers, bytes body):
+        """Send a whole response, unless one was sent: then returns False.
+
+        ``headers`` are checked ``(name, value)`` pairs of ``str``, without a length.
+        """
+        if not self.claim():
+            return False
+        if self.method == "HEAD" and not 100 <= status < 200 and status != 204 and status != 304:
+            headers = headers + [("content-length", str(len(body)))]
+            body = b""
+        if self.gateway.observed:
+            headers = list(headers)
+            self.gateway.observe(self.gateway.open(self.source, self.proto).scope, status, headers)
+        if body:
+            self.proto.response_bytes(status, headers, body)
+        else:
+            self.proto.response_empty(status, headers)
+        return True
+
+
+cdef class DirectDispatcher:
+    """Takes Granian's calls, finds the target, and runs it here where it may.
+
+    ``owner.compiled`` is the table, made by ``owner.pipeline`` where it is None. A target's
+    ``free`` says that it runs on a thread; others go to ``start`` on the loop. Subclasses
+    have ``start``, ``stream`` (for a body that is no bytes) and ``refuse`` (no thread is
+    free).
+    """
+
+    def __cinit__(self, object owner, object executor, object gateway):
+        self.owner = owner
+        self.run_here = executor.run_here
+        self.gateway = gateway
+        self.context = gateway.context
+        self.ready_bound = self.ready
+        self.serve_bound = self.serve
+        self.inflight = set()
+
+    @property
+    def served(self):
+        """How many requests were answered on threads."""
+        with self.lock:
+            return self.count
+
+    def schedule(self, watcher):
+        """Take one call from Granian, on its thread. Must not raise."""
+        try:
+            self.take(watcher)
+        except BaseException as exc:
+            self.gateway.log_error("The request could not be understood\n", exc)
+            watcher.done()
+
+    cdef object take(self, object watcher):
+        cdef object source = watcher.scope, table, found, size
+        cdef DirectExchange exchange
+        cdef str method
+        if source.proto != "http":
+            self.gateway.schedule(watcher)
+            return None
+        table = self.owner.compiled
+        if table is None:
+            table = self.owner.pipeline
+        method = source.method
+        exchange = DirectExchange.__new__(DirectExchange)
+        exchange.path = source.path
+        found = table.match(method, exchange.path)
+        if type(found) is not tuple:
+            self.gateway.schedule(watcher)
+            return None
+        exchange.gateway = self.gateway
+        exchange.watcher = watcher
+        exchange.proto = watcher.proto
+        exchange.source = source
+        exchange.method = method
+        exchange.target, exchange.params = found
+        exchange.limit = self.owner.max_body_size
+        exchange.began = self.ticks
+        if exchange.target.free and (method == "GET" or method == "HEAD"):
+            # It may have a body, which is read if anyone asks.
+            self.ready(exchange)
+            return None
+        size = exchange.body_size()
+        if size == 0:
+            exchange.body = b""
+            self.ready(exchange)
+        elif size < 0 or size > exchange.limit:
+            self.gateway.schedule(watcher)
+        else:
+            exchange.then = self.ready_bound
+            WholeBody(watcher, source, exchange.deliver).begin()
+
+    def ready(self, DirectExchange exchange):
+        """Send a request with its body to where its target runs."""
+        if not exchange.target.free:
+            if not self.gateway.lane.post(self.start, exchange):
+                exchange.watcher.done()
+        elif not self.run_here(self.serve_bound, exchange):
+            self.refuse(exchange)
+
+    def serve(self, DirectExchange exchange):
+        """Answer on this thread. Must not raise."""
+        cdef object table = self.owner.compiled, status, headers, body
+        self.inflight.add(exchange)
+        try:
+            if table is None:
+                table = self.owner.pipeline
+            status, headers, body = self.context.copy().run(table.answer_direct, exchange)
+            if type(body) is bytes:
+                exchange.respond(status, headers, body)
+            else:
+                self.stream(exchange, status, headers, body)
+        except BaseException as exc:
+            self.gateway.log_error("A request could not be answered\n", exc)
+            exchange.claim()
+            exchange.watcher.done()
+        finally:
+            self.inflight.discard(exchange)
+            with self.lock:
+                self.count += 1

@@ -1,0 +1,8 @@
+from collections.abc import Callable
+from typing import Any
+
+class JSONError(ValueError):
+    reason: str
+    path: str
+
+def dumps(value: Any, convert: Callable[[Any], Any] | None = None) -> bytes: ...
