@@ -5,6 +5,7 @@ An app that no adapter knows is served as it is.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Protocol
 
 from freelane.adapters import fastapi, starlette
@@ -52,6 +53,8 @@ def adapt(app: Any, executor: Any = None, lane: Any = None) -> Adapted:
 
     Without them, under another RSGI server, `def` endpoints run on anyio's threads.
     """
+    if (pyre := pyre_for(app)) is not None:
+        return Unchanged(app) if executor is None else pyre.PyreAdapter(app, executor, lane)
     if starlette.knows(app):
         return starlette.make_adapter(app, executor, lane, reader_for)
     return Unchanged(app)
@@ -64,4 +67,22 @@ def reader_for(app: Any) -> Reader | None:
 
 def websocket_routes(app: Any) -> list[str] | None:
     """Paths of the app's WebSocket routes; None where the app cannot be read."""
+    if pyre_for(app) is not None:
+        return pyre_websocket_routes(app)
     return starlette.websocket_routes(app) if starlette.knows(app) else None
+
+
+def pyre_for(app: Any) -> Any:
+    """The adapter of Pyre apps if ``app`` is one; not imported for any other."""
+    pyre = sys.modules.get("freelane.adapters.pyre")
+    return pyre if pyre is not None and pyre.knows(app) else None
+
+
+def pyre_websocket_routes(app: Any) -> list[str] | None:
+    found: list[str] = app.websocket_routes()
+    for mount in app.mounts:
+        inner = websocket_routes(mount.app)
+        if inner is None:
+            return None
+        found += [mount.path + path for path in inner]
+    return found

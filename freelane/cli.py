@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any, NoReturn
 
 import freelane
-from freelane import config, constants
+from freelane import alias, config, constants
 from freelane.errors import ConfigError
 from freelane.host import Server
 from freelane.loader import load
@@ -66,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def load_app(target: str, settings: config.Settings) -> Any:
     try:
+        if settings.alias is not None:
+            alias.install(settings.alias)
         return load(target, factory=settings.factory, app_dir=settings.app_dir)
     except ConfigError:
         raise

@@ -52,6 +52,7 @@ class Settings:
     ssl_ca_certs: str | None = option(None, "CA certificates that clients are checked against, PEM")
     ssl_client_verify: bool = option(False, "require client certificates")
     app_dir: str | None = option(None, "directory to import the app from")
+    alias: str | None = option(None, "module name that stands for freelane.adapters.pyre: pyreframework")
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
-from freelane import config
+from freelane import alias, config
 from freelane.adapters import Way, adapt
 from freelane.errors import ConfigError
 from freelane.fastcore.gateway import Gateway
@@ -112,6 +112,8 @@ def serve(app: Any, **options: Any) -> int:
     from freelane.loader import check, load
 
     settings = config.resolve(options)
+    if settings.alias is not None:
+        alias.install(settings.alias)
     if isinstance(app, str):
         target = app
         constants.install()

@@ -1,0 +1,46 @@
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from freelane.fastcore.direct import DirectExchange
+
+class PyreRequest:
+    method: str
+    path: str
+    params: Any
+    def __init__(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        params: Mapping[str, str] | None = None,
+        query: str = "",
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        client_ip: str = "",
+    ) -> None: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def query(self) -> str: ...
+    @property
+    def headers(self) -> dict[str, str]: ...
+    @property
+    def client_ip(self) -> str: ...
+    @property
+    def scope(self) -> Any: ...
+    @property
+    def query_pairs(self) -> list[tuple[str, str]]: ...
+    @property
+    def query_params(self) -> dict[str, str]: ...
+    @property
+    def state(self) -> SimpleNamespace: ...
+    @property
+    def cookies(self) -> dict[str, str]: ...
+    def text(self) -> str: ...
+    def json(self) -> Any: ...
+
+class DirectRequest(PyreRequest):
+    def __init__(self, exchange: DirectExchange) -> None: ...
+
+class ASGIRequest(PyreRequest):
+    def __init__(self, source: Any, path: str, body: bytes, params: dict[str, str] | None) -> None: ...

@@ -1,0 +1,171 @@
+# cython: language_level=3, freethreading_compatible=True
+"""The request that handlers and hooks are given. Nothing is computed that is not asked for."""
+from types import SimpleNamespace
+
+from freelane.adapters.pyre.parsing import load_json, merge, query_pairs, wait_for_body
+from freelane.fastcore.scope import Scope
+
+from freelane.fastcore.direct cimport DirectExchange
+
+
+cdef class PyreRequest:
+    """An HTTP request with its whole body.
+
+    - ``params``: path parameters, decoded.
+    - ``query``: the query string as it came; ``query_params`` decoded, the last of each name.
+    - ``headers``: names in lower case.
+    - ``body``: bytes.
+    - ``state``: a namespace for hooks to leave things in.
+    """
+
+    # One request is one thread's at a time.
+    cdef readonly str method
+    cdef readonly str path
+    cdef readonly object params
+    cdef object _body
+    cdef object _query
+    cdef object _headers
+    cdef object _client_ip
+    cdef object _pairs
+    cdef object _query_params
+    cdef object _state
+
+    def __init__(self, str method="GET", str path="/", params=None, str query="", bytes body=b"", headers=None,
+                 str client_ip=""):
+        self.method = method
+        self.path = path
+        self.params = {} if params is None else params
+        self._query = query
+        self._body = body
+        self._headers = {} if headers is None else headers
+        self._client_ip = client_ip
+
+    @property
+    def body(self):
+        return self._body
+
+    @property
+    def query(self):
+        return self._query
+
+    @property
+    def headers(self):
+        return self._headers
+
+    @property
+    def client_ip(self):
+        return self._client_ip
+
+    @property
+    def scope(self):
+        """The ASGI scope; None for a request that was made by hand."""
+        return None
+
+    @property
+    def query_pairs(self):
+        """Every query parameter, decoded, in order."""
+        if self._pairs is None:
+            self._pairs = query_pairs(self.query)
+        return self._pairs
+
+    @property
+    def query_params(self):
+        if self._query_params is None:
+            self._query_params = dict(self.query_pairs)
+        return self._query_params
+
+    @property
+    def state(self):
+        if self._state is None:
+            self._state = SimpleNamespace()
+        return self._state
+
+    @property
+    def cookies(self):
+        from freelane.adapters.pyre.cookies import get_cookies
+
+        return get_cookies(self)
+
+    def text(self):
+        """The body as UTF-8. Raises ValueError when it is not."""
+        return str(self.body, "utf-8")
+
+    def json(self):
+        """The body's JSON. Raises ValueError when it is none."""
+        return load_json(self.body)
+
+    def __repr__(self):
+        return f"<PyreRequest {self.method} {self.path}>"
+
+
+cdef class DirectRequest(PyreRequest):
+    """A request over RSGI."""
+
+    cdef DirectExchange exchange
+
+    def __init__(self, DirectExchange exchange):
+        self.exchange = exchange
+        self.method = exchange.method
+        self.path = exchange.path
+        self.params = {} if exchange.params is None else exchange.params
+
+    @property
+    def body(self):
+        if self.exchange.body is None:
+            self.exchange.body = wait_for_body(self.exchange)
+        return self.exchange.body
+
+    @property
+    def query(self):
+        return self.exchange.source.query_string
+
+    @property
+    def headers(self):
+        if self._headers is None:
+            headers = self.exchange.source.headers
+            self._headers = merge(headers.items())
+            if len(headers) > len(self._headers):
+                self.scope["headers"]  # names what RSGI could not carry
+        return self._headers
+
+    @property
+    def client_ip(self):
+        client = self.scope["client"]
+        return client[0] if client else ""
+
+    @property
+    def scope(self):
+        gateway = self.exchange.gateway
+        return Scope(self.exchange.source, False, gateway.root_path, gateway.state, gateway.forwarded)
+
+
+cdef class ASGIRequest(PyreRequest):
+    """A request from an ASGI server, or from an app that this one is mounted in."""
+
+    cdef object source
+
+    def __init__(self, source, str path, bytes body, params):
+        self.source = source
+        self.method = source["method"]
+        self.path = path
+        self._body = body
+        self.params = {} if params is None else params
+
+    @property
+    def query(self):
+        return self.source["query_string"].decode("latin-1")
+
+    @property
+    def headers(self):
+        if self._headers is None:
+            self._headers = merge(self.source["headers"])
+        return self._headers
+
+    @property
+    def client_ip(self):
+        client = self.source.get("client")
+        return client[0] if client else ""
+
+    @property
+    def scope(self):
+        return self.source

@@ -1,0 +1,104 @@
+"""SharedState for the other processes of one server: kept by the main process, reached over a Unix socket.
+
+``multiprocessing.connection`` authenticates both ends with a key that only child processes
+are told, and frames the messages; they are bytes and plain values, never pickled objects of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+import threading
+from multiprocessing.connection import Client, Connection, Listener
+from typing import Any
+
+from freelane.adapters.pyre.state import Backend
+
+CALLS = ("set", "get", "delete", "keys", "size", "contains", "incr")
+ERRORS = {"TypeError": TypeError, "OverflowError": OverflowError}
+
+
+class StateServer:
+    """Serves ``backend`` to processes that are given ``url``, until ``close``."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.key = secrets.token_bytes(32)
+        self.directory = tempfile.mkdtemp(prefix="freelane-state-")
+        path = os.path.join(self.directory, "socket")
+        self.listener = Listener(path, "AF_UNIX", backlog=64, authkey=self.key)
+        self.url = f"freelane://{path}?{self.key.hex()}"
+        self.closed = False
+        threading.Thread(target=self.accept, name="freelane-state", daemon=True).start()
+
+    def accept(self) -> None:
+        while not self.closed:
+            try:
+                connection = self.listener.accept()
+            except Exception:  # a peer without the key, or the socket was closed
+                continue
+            threading.Thread(target=self.serve, args=(connection,), name="freelane-state", daemon=True).start()
+
+    def serve(self, connection: Connection[Any, Any]) -> None:
+        with connection:
+            while True:
+                try:
+                    name, args = connection.recv()
+                except (EOFError, OSError):
+                    return
+                try:
+                    if name not in CALLS:
+                        raise TypeError(f"no call '{name}'")
+                    answer: tuple[str, Any] = "", getattr(self.backend, name)(*args)
+                except Exception as exc:
+                    answer = type(exc).__name__, str(exc)
+                connection.send(answer)
+
+    def close(self) -> None:
+        self.closed = True
+        self.listener.close()
+        try:
+            os.rmdir(self.directory)
+        except OSError:
+            pass
+
+
+class Remote:
+    """The backend of a process that was given a StateServer's URL; one connection a thread."""
+
+    def __init__(self, url: str) -> None:
+        path, _, key = url.removeprefix("freelane://").partition("?")
+        self.path, self.key = path, bytes.fromhex(key)
+        self.local = threading.local()
+
+    def call(self, name: str, *args: Any) -> Any:
+        connection = getattr(self.local, "connection", None)
+        if connection is None:
+            connection = self.local.connection = Client(self.path, "AF_UNIX", authkey=self.key)
+        connection.send((name, args))
+        error, value = connection.recv()
+        if error:
+            raise ERRORS.get(error, RuntimeError)(value)
+        return value
+
+    def set(self, key: str, value: bytes) -> None:
+        self.call("set", key, value)
+
+    def get(self, key: str) -> bytes | None:
+        return self.call("get", key)  # type: ignore[no-any-return]
+
+    def delete(self, key: str) -> bool:
+        return self.call("delete", key)  # type: ignore[no-any-return]
+
+    def keys(self) -> list[str]:
+        return self.call("keys")  # type: ignore[no-any-return]
+
+    def size(self) -> int:
+        return self.call("size")  # type: ignore[no-any-return]
+
+    def contains(self, key: str) -> bool:
+        return self.call("contains", key)  # type: ignore[no-any-return]
+
+    def incr(self, key: str, amount: int) -> int:
+        return self.call("incr", key, amount)  # type: ignore[no-any-return]
