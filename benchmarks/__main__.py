@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from . import load, machine, report
 from .load import LoadFailed, Request
+from .pyre_peer import pyre
 from .runs import LANES, Lane, Row, Say, run_lane
 from .servers import PeersMissing, Server, ServerFailed, granian_asgi, peers_python, subject, uvicorn, versions
 from .suites import SUITES, Suite
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--path", help="measure GET of this path instead of the app's lanes")
     made.add_argument("--lanes", default="", help=f"comma-separated; there are, for {named}")
-    made.add_argument("--against", choices=("uvicorn", "granian-asgi", "none"), default="uvicorn")
+    made.add_argument("--against", choices=("uvicorn", "granian-asgi", "pyre", "none"), default="uvicorn")
     made.add_argument("--rounds", type=_count, default=5, help="turns per server (default: %(default)s)")
     made.add_argument("--seconds", type=_count, default=5, help="length of a turn (default: %(default)s)")
     made.add_argument("--json", type=Path, metavar="FILE", help="also write the report here as JSON")
@@ -72,6 +73,8 @@ def compare(
 def choose_peer(name: str) -> Server | None:
     if name == "none":
         return None
+    if name == "pyre":
+        return pyre()
     return granian_asgi() if name == "granian-asgi" else uvicorn(peers_python())
 
 

@@ -100,6 +100,8 @@ def freelane() -> Server:
             made += ["--root-path", launch.root_path]
         if launch.show_lanes:
             made.append("--show-lanes")
+        if ".pyre.bench:" in launch.target:
+            made += ["--alias", "pyreframework"]
         return made
 
     return Server("freelane", python, command, ("freelane", "granian", *FRAMEWORKS))

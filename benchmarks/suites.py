@@ -38,4 +38,14 @@ SUITES = {
             ),
         ),
     ),
+    # With --against pyre; the app imports pyreframework, which the alias is for.
+    "pyre": Suite(
+        "benchmarks.apps.pyre.bench:app",
+        (
+            Lane("hello", "def, JSON", Request()),
+            Lane("parameter", "def, path parameter", Request(path="/user/42")),
+            Lane("echo", "def, JSON body in and out", Request("POST", "/echo", '{"name": "lane", "n": [1, 2, 3]}')),
+            Lane("compute", "def, pure Python, one core and all cores", Request(path="/compute"), scales=True),
+        ),
+    ),
 }
