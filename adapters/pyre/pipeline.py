@@ -214,7 +214,6 @@ class Pipeline:
             logger.error("%s %s: %s", request.method, request.path, exc)
             return error(500, "invalid response headers")
         logger.error("%s in %s %s", what, request.method, request.path, exc_info=exc)
-        exc.__traceback__ = exc.__traceback__ if self.debug else None
         return error(500, f"{type(exc).__name__}: {exc}" if self.debug else what)
 
     def http_error(self, exc: HTTPException) -> Answer:

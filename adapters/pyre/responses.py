@@ -8,7 +8,7 @@ import decimal
 import enum
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -235,5 +235,4 @@ def error(status: int, message: str, headers: Headers = [], **more: Any) -> Answ
     return Answer(status, [("content-type", JSON_TYPE), *headers], dumps({"error": message, **more}))
 
 
-Renderer = Callable[[Any], Answer]
 __all__ = ["Answer", "HTMLResponse", "JSONError", "JSONResponse", "PlainTextResponse", "PyreResponse", "redirect"]

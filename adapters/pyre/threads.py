@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import queue
 import threading
@@ -53,8 +54,6 @@ class GILThread:
         """``function(*args)`` on the thread, in a copy of the context."""
         found = executors.get(asyncio.get_running_loop())
         future: FastFuture[Any] = FastFuture(found[1] if found else None)
-        import contextvars
-
         self.start()
         self.jobs.put((future, contextvars.copy_context(), function, args))
         return await future
