@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from freelane.adapters.pyre import mcp_modern
 from freelane.adapters.pyre.injection import is_model
 from freelane.adapters.pyre.mcp_values import (
     INVALID_PARAMS,
@@ -36,7 +37,12 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Newest first. A client that names none is one of Pyre's, which knows the oldest.
+CAPABILITIES = {
+    "tools": {"listChanged": False},
+    "resources": {"subscribe": False, "listChanged": False},
+    "prompts": {"listChanged": False},
+}
+# Those with a handshake, newest first; what came after is in `mcp_modern`. A client that names none is one of Pyre's, which knows the oldest.
 REVISIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 PYRE_REVISION = "2024-11-05"
 
@@ -218,12 +224,20 @@ class MCPServer:
         wanted = params.get("protocolVersion", PYRE_REVISION)
         result: dict[str, Any] = {
             "protocolVersion": wanted if wanted in REVISIONS else REVISIONS[0],
-            "capabilities": {
-                "tools": {"listChanged": False},
-                "resources": {"subscribe": False, "listChanged": False},
-                "prompts": {"listChanged": False},
-            },
+            "capabilities": CAPABILITIES,
             "serverInfo": {"name": self.name, "version": __version__},
+        }
+        if self.instructions:
+            result["instructions"] = self.instructions
+        return result
+
+    def discover(self, params: dict[str, Any]) -> dict[str, Any]:
+        from freelane import __version__
+
+        result: dict[str, Any] = {
+            "supportedVersions": list(mcp_modern.REVISIONS),
+            "capabilities": CAPABILITIES,
+            "_meta": {mcp_modern.META + "serverInfo": {"name": self.name, "version": __version__}},
         }
         if self.instructions:
             result["instructions"] = self.instructions
@@ -303,6 +317,17 @@ class MCPServer:
 
     # -- HTTP
 
+    def modern_refusal(self, request: PyreRequest, found: Any) -> PyreResponse | None:
+        """The answer to a request of the newest revision that cannot be served; see ``mcp_modern``."""
+        try:
+            if isinstance(found, ParseFailure):
+                raise RPCError(PARSE_ERROR, "Parse error")
+            mcp_modern.check(request, found)
+        except RPCError as exc:
+            number = found.get("id") if isinstance(found, dict) else None
+            return mcp_modern.respond(found, failure(number, exc))
+        return None
+
     def routes(self, app: Pyre) -> list[Route]:
         """The endpoint of streamable HTTP, once something is registered."""
         items = [*self._tools.values(), *self._resources.values(), *self._prompts.values()]
@@ -316,14 +341,24 @@ class MCPServer:
                 if (refused := refusal(app, request)) is not None:
                     return refused
                 found = self.messages(request.body)
+                if is_modern(request):
+                    if (refused := self.modern_refusal(request, found)) is not None:
+                        return refused
+                    return mcp_modern.respond(found, await self.answer_async(found, on_thread))
                 answers = [await self.answer_async(message, on_thread) for message in parts(found)]
                 return respond(joined(found, answers))
 
         else:
 
             def endpoint(request: PyreRequest) -> Any:  # type: ignore[misc]
-                refused = refusal(app, request)
-                return respond(self.handle_request(request.body)) if refused is None else refused
+                if (refused := refusal(app, request)) is not None:
+                    return refused
+                if is_modern(request):
+                    found = self.messages(request.body)
+                    if (refused := self.modern_refusal(request, found)) is not None:
+                        return refused
+                    return mcp_modern.respond(found, self.answer(found))
+                return respond(self.handle_request(request.body))
 
         def no_stream(request: PyreRequest) -> Any:
             # "405 … the server does not offer an SSE stream at this endpoint."
@@ -334,6 +369,7 @@ class MCPServer:
 
 HANDLERS: dict[str, Callable[[MCPServer, dict[str, Any]], Any]] = {
     "initialize": MCPServer.initialize,
+    "server/discover": MCPServer.discover,
     "ping": MCPServer.ping,
     "tools/list": MCPServer.tools_list,
     "tools/call": MCPServer.tools_call,
@@ -383,6 +419,11 @@ def respond(text: str) -> PyreResponse:
     return PyreResponse(text, content_type="application/json")
 
 
+def is_modern(request: PyreRequest) -> bool:
+    """Whether a request is of a revision without handshake, or of none that we know."""
+    return request.headers.get("mcp-protocol-version", PYRE_REVISION) not in REVISIONS
+
+
 def refusal(app: Pyre, request: PyreRequest) -> PyreResponse | None:
     """The answer to a request that streamable HTTP asks servers to refuse."""
     origin = request.headers.get("origin")
@@ -391,7 +432,4 @@ def refusal(app: Pyre, request: PyreRequest) -> PyreResponse | None:
         same = origin.partition("://")[2] == request.headers.get("host")
         if not same and (app.cors is None or not app.cors.allows(origin)):
             return PyreResponse({"error": "origin not allowed"}, 403)
-    revision = request.headers.get("mcp-protocol-version")
-    if revision is not None and revision not in REVISIONS:
-        return PyreResponse({"error": f"unsupported MCP-Protocol-Version: {revision}"}, 400)
     return None

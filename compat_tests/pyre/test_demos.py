@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from compat_tests.pyre.mcp_client import mcp_session
 from compat_tests.servers import running
 from compat_tests.upstream.suite import ROOT
 from freelane.adapters.pyre import PyreRPCClient
@@ -47,21 +48,18 @@ def test_agent(tmp_path: Path) -> None:
 
 
 def check_tools(url: str) -> None:
-    pytest.importorskip("mcp", reason="has no wheels for this interpreter")
-    from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
-
-    async def session() -> None:
-        async with streamablehttp_client(f"{url}/mcp") as (reading, writing, _), ClientSession(reading, writing) as session:
-            assert "remember" in ((await session.initialize()).instructions or "")
+    async def run() -> None:
+        async with mcp_session(url) as session:
+            started = await session.initialize()
+            assert "remember" in (started.instructions or "")
             found = await session.call_tool("search", {"query": "asgi", "limit": 1})
-            assert json.loads(found.content[0].text)[0]["name"] == "asgi"  # type: ignore[union-attr]
+            assert json.loads(found.content[0].text)[0]["name"] == "asgi"
             kept = await session.call_tool("remember", {"session": "bob", "fact": "likes cats"})
-            assert kept.content[0].text == "kept, 3 entries"  # type: ignore[union-attr]
-            read = await session.read_resource("session://bob")  # type: ignore[arg-type]
-            assert "likes cats" in read.contents[0].text  # type: ignore[union-attr]
+            assert kept.content[0].text == "kept, 3 entries"
+            read = await session.read_resource("session://bob")
+            assert "likes cats" in read.contents[0].text
 
-    asyncio.run(asyncio.wait_for(session(), 20))
+    asyncio.run(asyncio.wait_for(run(), 20))
 
 
 def test_data(tmp_path: Path) -> None:
