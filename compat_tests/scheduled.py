@@ -91,6 +91,9 @@ class Server:
         return answer
 
     def close(self) -> None:
+        """Stop; a second call does nothing."""
+        if self.loop.is_closed():
+            return
         self.loop.call_soon_threadsafe(self.stopped.set)
         self.thread.join(10)
         self.executor.shutdown()
