@@ -59,7 +59,9 @@ class Server:
         self.gateway = Gateway(self.adapted.app, self.loop, lane=self.lane, logger=self)
         way = self.adapted.bind(self.gateway)
         self.schedule = self.gateway.schedule if way is None else way.schedule
-        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.stopped = asyncio.Event()
+        # As a task: anyio's own worker threads end with the loop's outermost one.
+        self.thread = threading.Thread(target=self.loop.run_until_complete, args=(self.stopped.wait(),))
         self.thread.start()
 
     def error(self, message: str, exc_info: Any = None) -> None:
@@ -89,7 +91,10 @@ class Server:
         return answer
 
     def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        """Stop; a second call does nothing."""
+        if self.loop.is_closed():
+            return
+        self.loop.call_soon_threadsafe(self.stopped.set)
         self.thread.join(10)
         self.executor.shutdown()
         self.loop.close()

@@ -208,6 +208,8 @@ cdef class Dispatcher:
         cdef object watcher = call[0], rest
         try:
             exchange = self.gateway.open(call[1], watcher.proto)
+            if call[4] is not None:
+                exchange.take_body(call[4])
             target.enter(exchange.scope, call[3])
             rest = target.serve(exchange, call[4])
         except BaseException as exc:

@@ -16,6 +16,7 @@ OLDEST = (0, 160)
 NEWEST = (0, 165)
 
 PRIVATE = (
+    "fastapi._body_limit:get_body_limit_error",
     "fastapi.applications:ExceptionTelemetryMiddleware",
     "fastapi.applications:AppBodyLimitMiddleware",
     "fastapi.dependencies.models:_get_cache_key",

@@ -19,6 +19,12 @@ from freelane.adapters.starlette.plan import make_entry
 from freelane.adapters.starlette.reader import Reader, Row
 
 
+def is_api_route(route: Any) -> bool:
+    """Whether FastAPI's own code matches and handles the route, whatever class makes its handler."""
+    kind = type(route)
+    return isinstance(route, APIRoute) and kind.matches is APIRoute.matches and kind.handle is APIRoute.handle
+
+
 class FastAPIReader(Reader):
     """What is particular to FastAPI."""
 
@@ -75,7 +81,7 @@ class FastAPIReader(Reader):
     def row(
         self, siblings: list[Any], index: int, route: Any, nested: Callable[[Any], Any], fresh: Any = None
     ) -> Row | None:
-        if type(route) is not APIRoute:
+        if not is_api_route(route):
             return super().row(siblings, index, route, nested)
         constants = {"endpoint": route.endpoint, "route": route}
         entry = make_entry(siblings, index, route, make_plan(route.app), constants, fresh)
@@ -92,7 +98,7 @@ class FastAPIReader(Reader):
         for candidate in include.effective_candidates():
             if isinstance(candidate, _IncludedRouter):
                 yield from self.included(candidate)
-            elif type(candidate.original_route) is APIRoute:
+            elif is_api_route(candidate.original_route):
                 route = candidate.original_route
                 if include.include_context.form_limits:
                     yield candidate.path, candidate.methods, False, None

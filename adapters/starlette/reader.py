@@ -89,7 +89,7 @@ class Reader:
     def row(self, siblings: list[Any], index: int, route: Any, nested: Callable[[Any], Any]) -> Row | None:
         """None for a kind of route that a path does not tell, such as Host or the user's own."""
         kind = type(route)
-        if kind is Route:
+        if isinstance(route, Route) and kind.matches is Route.matches and kind.handle is Route.handle:
             constants = self.constants(route, endpoint=route.endpoint)
             entry = make_entry(siblings, index, route, self.plan(route), constants)
             return route.path, route.methods, False, entry
