@@ -30,6 +30,7 @@ from freelane.adapters.pyre.responses import (
     render,
 )
 from freelane.adapters.pyre.routes import Route, is_async
+from freelane.adapters.pyre.threads import Overloaded
 from freelane.fastcore.direct import DirectExchange
 from freelane.fastcore.jsonwriter import dumps
 
@@ -41,7 +42,8 @@ logger = logging.getLogger("freelane.pyre")
 OnThread = Callable[..., Awaitable[Any]]
 
 JSON_HEADER = "content-type", JSON_TYPE
-SERVER_ERRORS = (SystemExit, KeyboardInterrupt)
+# Not the app's, but the server's to answer.
+SERVER_ERRORS = (SystemExit, KeyboardInterrupt, asyncio.CancelledError, Overloaded)
 
 
 class Pipeline:
@@ -195,7 +197,7 @@ class Pipeline:
 
     def failure(self, exc: BaseException, request: PyreRequest, what: str = "handler error") -> Answer:
         """The answer to an exception of the app's."""
-        if isinstance(exc, SERVER_ERRORS) or isinstance(exc, asyncio.CancelledError):
+        if isinstance(exc, SERVER_ERRORS):
             raise exc
         if isinstance(exc, InvalidValue):
             more = {"detail": exc.errors} if exc.errors is not None else {}

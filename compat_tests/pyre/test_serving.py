@@ -164,10 +164,12 @@ def test_gil_routes_are_named() -> None:
     assert app.gil_routes() == [("GET", "/a"), ("POST", "/b/{rest:path}")]
 
 
-def test_overload_is_503_with_retry_after(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hook", ["", "@app.before_request\nasync def hook(req): pass\n"], ids=["thread", "loop"])
+def test_overload_is_503_with_retry_after(tmp_path: Path, hook: str) -> None:
     (tmp_path / "busy.py").write_text(
         "import time\nfrom freelane.adapters.pyre import Pyre\napp = Pyre()\n"
         "@app.get('/')\ndef slow(req):\n    time.sleep(0.5)\n    return 'done'\n"
+        + hook
     )
     with running(tmp_path, "busy:app", "--threads", "1", "--backlog", "1") as server:
 
