@@ -12,13 +12,11 @@ from importlib.metadata import version
 from typing import Any
 
 # The FastAPI releases that the compiled path is tested with, both ends included.
-OLDEST = (0, 160)
+OLDEST = (0, 161)
 NEWEST = (0, 165)
 
 PRIVATE = (
-    "fastapi._body_limit:get_body_limit_error",
     "fastapi.applications:ExceptionTelemetryMiddleware",
-    "fastapi.applications:AppBodyLimitMiddleware",
     "fastapi.dependencies.models:_get_cache_key",
     "fastapi.dependencies.models:_get_oauth_scopes",
     "fastapi.dependencies.models:_is_async_gen_callable",
@@ -38,20 +36,26 @@ PRIVATE = (
     "fastapi.routing:_IncludedRouter",
     "fastapi.routing:_build_response_args",
     "fastapi.routing:_extract_endpoint_context",
-    "fastapi.routing:_resolve_form_limits",
     "fastapi.routing:get_request_handler",
     "fastapi.routing:request_response",
     "fastapi.routing:serialize_response",
     "starlette._exception_handler:wrap_app_handling_exceptions",
     "starlette._utils:get_route_path",
     "starlette._utils:is_async_callable",
+)
+
+# Private names that the newer of those releases have: limits of bodies, then of forms.
+OPTIONAL = (
+    "fastapi._body_limit:get_body_limit_error",
+    "fastapi.applications:AppBodyLimitMiddleware",
+    "fastapi.routing:_resolve_form_limits",
     "starlette.middleware.body_limit:MAX_BODY_SIZE_SCOPE_KEY",
 )
 
 # What FastAPI's request handler closes over, which is all that it knows of its route.
 HANDLER = frozenset({
     "actual_response_class", "actual_strict_content_type", "body_field", "dependant",
-    "dependency_overrides_provider", "embed_body_fields", "form_limits", "is_body_form", "is_coroutine",
+    "dependency_overrides_provider", "embed_body_fields", "is_body_form", "is_coroutine",
     "is_json_stream", "is_sse_stream", "response_class", "response_field", "response_model_by_alias",
     "response_model_exclude", "response_model_exclude_defaults", "response_model_exclude_none",
     "response_model_exclude_unset", "response_model_include", "status_code", "stream_item_field",
@@ -72,6 +76,14 @@ def find(name: str) -> Any:
     """The object behind ``module:name``. Raises ImportError or AttributeError."""
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def find_optional(name: str) -> Any:
+    """The object behind one of ``OPTIONAL``, or None."""
+    try:
+        return find(name)
+    except (ImportError, AttributeError):
+        return None
 
 
 def missing(names: tuple[str, ...] = PRIVATE) -> list[str]:
