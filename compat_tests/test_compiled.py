@@ -20,7 +20,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route, Router
 
-from freelane.adapters import adapt
+from freelane.adapters import adapt, versions
+from freelane.adapters.fastapi import names as fastapi_names
+from freelane.adapters.starlette import names as starlette_names
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan
 from freelane.adapters.starlette.routing import CompiledRouter
 
@@ -323,3 +325,23 @@ def test_starlette_routes() -> None:
 def test_a_response_class_is_used_as_it_is() -> None:
     found = plan(one_route(asked_def, response_class=HTMLResponse))
     assert found.compiled and found.lane == "free"
+
+
+@pytest.mark.parametrize("names", [fastapi_names, starlette_names], ids=["fastapi", "starlette"])
+def test_an_unknown_release_is_served_by_its_own_code_and_said_once(
+    names: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(names, "NEWEST", names.OLDEST)
+    monkeypatch.setattr(versions, "told", set())
+    monkeypatch.setattr(versions.logger, "propagate", True)
+    for _ in range(2):
+        adapted = adapt(one_route(asked))
+        assert adapted.router is None and not adapted.direct  # type: ignore[attr-defined]
+        assert adapted.bind(None) is None
+    (record,) = caplog.records
+    assert "is not one that freelane can compile" in record.message
+
+
+def test_a_name_that_moved_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastapi_names, "PRIVATE", ("fastapi.routing:gone",))
+    assert fastapi_names.obstacle().endswith("has moved fastapi.routing:gone")

@@ -7,9 +7,8 @@ compat_tests/test_framework_contract.py.
 from __future__ import annotations
 
 import importlib
-import re
-from importlib.metadata import version
-from typing import Any
+
+from freelane.adapters import versions
 
 # The FastAPI releases that the compiled path is tested with, both ends included.
 OLDEST = (0, 161)
@@ -39,9 +38,6 @@ PRIVATE = (
     "fastapi.routing:get_request_handler",
     "fastapi.routing:request_response",
     "fastapi.routing:serialize_response",
-    "starlette._exception_handler:wrap_app_handling_exceptions",
-    "starlette._utils:get_route_path",
-    "starlette._utils:is_async_callable",
 )
 
 # Private names that the newer of those releases have: limits of bodies, then of forms.
@@ -72,35 +68,9 @@ PROVIDERS = (
 )
 
 
-def find(name: str) -> Any:
-    """The object behind ``module:name``. Raises ImportError or AttributeError."""
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def find_optional(name: str) -> Any:
-    """The object behind one of ``OPTIONAL``, or None."""
-    try:
-        return find(name)
-    except (ImportError, AttributeError):
-        return None
-
-
-def missing(names: tuple[str, ...] = PRIVATE) -> list[str]:
-    """Those of ``names`` that are not where they were."""
-    found = []
-    for name in names:
-        try:
-            find(name)
-        except (ImportError, AttributeError):
-            found.append(name)
-    return found
-
-
 def release() -> tuple[int, int]:
     """(major, minor) of the installed FastAPI."""
-    numbers = re.findall(r"\d+", version("fastapi"))
-    return int(numbers[0]), int(numbers[1])
+    return versions.release("fastapi")
 
 
 def replaced() -> list[str]:
@@ -116,10 +86,4 @@ def replaced() -> list[str]:
 
 def obstacle() -> str:
     """Why this FastAPI cannot be compiled, in words; empty where it can."""
-    installed = release()
-    if not OLDEST <= installed <= NEWEST:
-        known = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
-        return f"FastAPI {version('fastapi')} is not one that freelane can compile ({known})"
-    if moved := missing():
-        return f"FastAPI {version('fastapi')} has moved {', '.join(moved)}"
-    return ""
+    return versions.obstacle("fastapi", OLDEST, NEWEST, PRIVATE)

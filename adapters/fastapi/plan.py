@@ -8,17 +8,17 @@ from typing import Any
 from fastapi.routing import _FASTAPI_SCOPE_KEY, request_response
 from starlette.exceptions import HTTPException
 
-from freelane.adapters.fastapi import names
 from freelane.adapters.fastapi.handler import Handler, NotCovered, read
 from freelane.adapters.fastapi.responses import renderer
 from freelane.adapters.fastapi.source import Writer, needs_loop, needs_stacks
 from freelane.adapters.fastapi.steps import endpoint_context
 from freelane.adapters.starlette.plan import Delegate, Plan
+from freelane.adapters.versions import find_optional
 from freelane.fastcore.dispatch import Guard
 
-resolve_form_limits = names.find_optional("fastapi.routing:_resolve_form_limits")
-get_body_limit_error = names.find_optional("fastapi._body_limit:get_body_limit_error")
-BODY_LIMIT_KEY = names.find_optional("starlette.middleware.body_limit:MAX_BODY_SIZE_SCOPE_KEY")
+resolve_form_limits = find_optional("fastapi.routing:_resolve_form_limits")
+get_body_limit_error = find_optional("fastapi._body_limit:get_body_limit_error")
+BODY_LIMIT_KEY = find_optional("starlette.middleware.body_limit:MAX_BODY_SIZE_SCOPE_KEY")
 
 
 def make_plan(app: Any) -> Plan:

@@ -17,6 +17,7 @@ from freelane.adapters.fastapi import names
 from freelane.adapters.fastapi.plan import make_plan
 from freelane.adapters.starlette.plan import make_entry
 from freelane.adapters.starlette.reader import Reader, Row
+from freelane.adapters.versions import find_optional
 
 
 def is_api_route(route: Any) -> bool:
@@ -34,7 +35,7 @@ class FastAPIReader(Reader):
         *Reader.layers,
         AsyncExitStackMiddleware,
         ExceptionTelemetryMiddleware,
-        names.find_optional("fastapi.applications:AppBodyLimitMiddleware"),
+        find_optional("fastapi.applications:AppBodyLimitMiddleware"),
     )
 
     def root_path(self, app: Any) -> str:
