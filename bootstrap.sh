@@ -178,7 +178,7 @@ notice_gil() {
 
 stamp_of() {
     # What the environment was made of: interpreter, dependencies, sources of the extensions.
-    { "$1" -c 'import sys; print(sys.version, sys.executable)'; cd "$root"; cat pyproject.toml bootstrap.sh; ls fastcore; cat fastcore/*.pyx fastcore/*.pxd; pwd; } | sha256sum
+    { "$1" -c 'import sys; print(sys.version, sys.executable)'; cd "$root"; cat pyproject.toml bootstrap.sh; ls fastcore; find fastcore adapters -name "*.p[yx][xd]" -exec cat {} +; pwd; } | sha256sum
 }
 
 requirements() {
