@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from freelane.adapters import starlette
+from freelane.adapters.entries import RouteEntry, RouteTable
 
 
 class Adapted(Protocol):
@@ -45,3 +46,11 @@ def adapt(app: Any, executor: Any, lane: Any) -> Adapted:
 def websocket_routes(app: Any) -> list[str] | None:
     """Paths of the app's WebSocket routes; None where the app cannot be read."""
     return starlette.websocket_routes(app) if starlette.knows(app) else None
+
+
+def route_table(app: Any) -> RouteTable:
+    """The app's routes; of an app that no adapter knows, one for everything."""
+    if starlette.knows(app):
+        return starlette.route_table(app)
+    entries = [RouteEntry(kind, None, "", app, (app,), prefix=True) for kind in ("http", "websocket")]
+    return RouteTable(entries)

@@ -6,7 +6,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 import freelane
@@ -37,11 +37,13 @@ def build_parser() -> argparse.ArgumentParser:
         options: dict[str, Any] = {"dest": item.name, "default": argparse.SUPPRESS}
         if kinds[item.name] is bool:
             options["action"] = argparse.BooleanOptionalAction
+        elif kinds[item.name] is list:
+            options |= {"action": "append", "metavar": "NAME"}
         else:
-            options["metavar"] = "N" if kinds[item.name] is int else "VALUE"
+            options["metavar"] = "N" if kinds[item.name] in (int, float) else "VALUE"
             if item.metadata["choices"]:
                 options["metavar"] = "|".join(item.metadata["choices"])
-        shown = "" if item.default in (None, "", False) else f" (default: {'yes' if item.default is True else item.default})"
+        shown = "" if item.default in (None, "", False, MISSING) else f" (default: {'yes' if item.default is True else item.default})"
         run.add_argument(config.flag(item.name), help=help + shown, **options)
     return parser
 
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         settings = config.resolve(given)
         constants.install()
-        return Server(lambda: load_app(target, settings), settings).run()
+        return Server(lambda: load_app(target, settings), settings, target).run()
     except ConfigError as exc:
         print(f"freelane: {exc}", file=sys.stderr)
         return EXIT_CONFIG

@@ -17,6 +17,7 @@ from freelane import _granian, gilwatch, logs, processes, public, sockets
 from freelane.adapters import websocket_routes
 from freelane.config import Settings
 from freelane.errors import ConfigError, StartupError
+from freelane.gil_lane.lane import GilLane, plan
 from freelane.worker import Worker
 
 logger = logging.getLogger("freelane.error")
@@ -55,9 +56,12 @@ def choose_transport(app: Any, wanted: str) -> tuple[bool, str]:
 class Server:
     """Serves what ``load()`` returns. ``run`` blocks, belongs to the main thread, returns an exit code."""
 
-    def __init__(self, load: Callable[[], Any], settings: Settings) -> None:
+    def __init__(self, load: Callable[[], Any], settings: Settings, target: str | None = None) -> None:
         self.load = load
         self.settings = settings
+        # What the processes of the gil lane import; None where the app has no name.
+        self.target = target
+        self.gil: GilLane | None = None
         self.workers: list[Worker] = []
         self.watch = gilwatch.GILWatch()
         self.signals = 0
@@ -85,8 +89,9 @@ class Server:
         self.handle_signals()
         apps = [self.load() for _ in indexes] if settings.factory else [self.load()] * len(indexes)
         rsgi, transport = choose_transport(apps[0], settings.transport)
+        self.gil = plan(apps[0], settings, self.target)
         self.workers = [
-            Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch)
+            Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil)
             for index, app in zip(indexes, apps)
         ]
         try:
@@ -99,10 +104,23 @@ class Server:
                 worker.finish()
             return 0
         line = self.describe(listener.address, transport, scheduling)
-        waiting = threading.Barrier(len(self.workers), action=lambda: print(line, file=sys.stderr, flush=True))
+
+        def serving() -> None:
+            if self.gil is not None:
+                self.gil.start()
+            print(line, file=sys.stderr, flush=True)
+
+        try:
+            self.run_workers(threading.Barrier(len(self.workers), action=serving))
+        finally:
+            if self.gil is not None:
+                self.gil.stop()
+        return 0
+
+    def run_workers(self, waiting: threading.Barrier) -> None:
         if len(self.workers) == 1:
             self.workers[0].run(waiting.wait)
-            return 0
+            return
         threads = [
             threading.Thread(target=worker.run, args=(waiting.wait,), name=f"freelane-worker-{worker.number}")
             for worker in self.workers
@@ -113,7 +131,6 @@ class Server:
         for thread in threads:
             while thread.is_alive():
                 thread.join(0.2)
-        return 0
 
     def startup(self, app: Any) -> None:
         """Start every worker's lifespan, one after the other."""
@@ -151,7 +168,7 @@ class Server:
         settings = self.settings
         build = " free-threaded" if gilwatch.free_threaded() else ""
         count = settings.workers
-        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} worker{} | {} threads | {} | {}".format(
+        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} worker{} | {} threads{} | {} | {}".format(
             freelane.__version__,
             platform.python_implementation(),
             platform.python_version(),
@@ -162,6 +179,7 @@ class Server:
             count,
             "" if count == 1 else "s",
             settings.threads,
+            f" | {self.gil.describe()}" if self.gil is not None else "",
             scheduling,
             address,
         )

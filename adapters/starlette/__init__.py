@@ -14,8 +14,9 @@ from starlette.applications import Starlette
 from freelane.adapters.starlette import threads
 from freelane.adapters.starlette.direct import DirectRoutes
 from freelane.adapters.starlette.routes import websocket_routes
+from freelane.adapters.starlette.table import route_table
 
-__all__ = ["StarletteAdapter", "knows", "websocket_routes"]
+__all__ = ["StarletteAdapter", "knows", "route_table", "websocket_routes"]
 
 
 def knows(app: Any) -> bool:

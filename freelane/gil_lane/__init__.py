@@ -1,0 +1,10 @@
+"""The gil lane: endpoints whose C extensions need the GIL run in processes of their own.
+
+- ``marks``: the ``@freelane.gil`` decorator
+- ``routes``: which requests go to the lane
+- ``client``, ``calls``: a worker's side of the connections, one call per request
+- ``supervisor``: starts, watches, ends and replaces the processes
+- ``process``, ``streams``: what runs in such a process
+- ``detect``, ``extensions``, ``reach``: which endpoints need the lane, found without being told
+- ``metrics``: counters for people who run it
+"""

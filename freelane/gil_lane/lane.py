@@ -1,0 +1,76 @@
+"""The gil lane of one server process, as the host and its workers see it."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from freelane.adapters import route_table
+from freelane.adapters.entries import RouteTable
+from freelane.config import Settings
+from freelane.errors import ConfigError
+from freelane.gil_lane.client import LaneClient
+from freelane.gil_lane.routes import GilRoutes, names_of, told
+from freelane.gil_lane.supervisor import Supervisor
+
+logger = logging.getLogger("freelane.error")
+
+
+class GilLane:
+    """Routes and processes. ``connect`` is called by each worker, ``start`` once all have."""
+
+    def __init__(self, routes: GilRoutes, target: str, settings: Settings) -> None:
+        self.routes = routes
+        self.settings = settings
+        self.supervisor = Supervisor(target, settings)
+        self.workers: dict[int, tuple[Callable[..., bool], LaneClient]] = {}
+
+    def connect(self, index: int, gateway: Any, count: int) -> LaneClient:
+        """The client of worker ``index`` of ``count``, on its loop's thread."""
+        settings = self.settings
+        client = LaneClient(
+            index,
+            gateway,
+            timeout=settings.gil_timeout,
+            limit=max(1, settings.threads // count),
+            backlog=settings.gil_backlog,
+        )
+        self.workers[index] = gateway.lane.post, client
+        return client
+
+    def start(self) -> None:
+        workers = [self.workers[index] for index in sorted(self.workers)]
+        self.supervisor.start([post for post, _ in workers], [client for _, client in workers])
+
+    def stop(self) -> None:
+        self.supervisor.stop()
+
+    def describe(self) -> str:
+        """For the start line."""
+        routes, count = self.routes, self.settings.gil_workers
+        what = "every route" if routes.everything else f"{len(routes.reasons) + len(routes.globs)} routes"
+        return f"gil lane: {what.replace('1 routes', '1 route') if what == '1 routes' else what} in {count} process{'es' if count > 1 else ''}"
+
+
+def plan(app: Any, settings: Settings, target: str | None) -> GilLane | None:
+    """The lane that ``app`` needs, or None. Raises ConfigError for a name that fits nothing."""
+    table = route_table(app)
+    reasons, globs, extensions, unknown = told(table, settings.gil)
+    if unknown:
+        raise ConfigError(f"--gil '{unknown[0]}' is no endpoint of this app: {known_names(table, unknown[0])}")
+    routes = GilRoutes(table, reasons, globs)
+    if not routes:
+        return None
+    if target is None:
+        raise ConfigError(
+            "the gil lane's processes import the app by its name: pass freelane.serve() a string such as 'module:app'"
+        )
+    return GilLane(routes, target, settings)
+
+
+def known_names(table: RouteTable, name: str) -> str:
+    names = sorted(name for entry in table.entries if entry.endpoint is not None for name in names_of(entry))
+    near = difflib.get_close_matches(name, names, n=3) or names[:5]
+    return f"it has {', '.join(near)}" if near else "it has none that can be read"

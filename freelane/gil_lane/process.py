@@ -1,0 +1,226 @@
+"""A lane process: imports the app and serves what the server hands over.
+
+``python -m freelane.gil_lane.process SPEC``; SPEC is the JSON that ``supervisor.py`` makes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from freelane import logs
+from freelane.adapters import adapt
+from freelane.errors import StartupError
+from freelane.fastcore import wire
+from freelane.fastcore.executor import Executor
+from freelane.fastcore.gateway import Gateway
+from freelane.fastcore.http import HTTPExchange
+from freelane.fastcore.lane import LoopLane
+from freelane.fastcore.link import Link
+from freelane.fastcore.websocket import WebSocketExchange
+from freelane.gil_lane.streams import HTTPStream, WebSocketStream
+from freelane.lifespan import Lifespan
+from freelane.loader import load
+
+logger = logging.getLogger("freelane.error")
+
+EXIT_STARTUP = 3
+PR_SET_PDEATHSIG = 1
+
+
+class LaneScope(dict[str, Any]):
+    """A scope that knows its stream."""
+
+    __slots__ = ("stream",)
+
+
+class LaneGateway(Gateway):
+    """Ends a response that failed half-way by resetting its stream: the server breaks the connection."""
+
+    def cut(self, scope: Any, release: Any) -> None:
+        scope.stream.reset()
+        release()
+
+
+class Connection:
+    """The streams of one connection, from one worker of the server."""
+
+    def __init__(self, process: Process, sock: socket.socket) -> None:
+        self.process = process
+        self.streams: dict[int, Any] = {}
+        self.last = 0
+        self.leaving = False
+        self.link = Link(process.loop, sock, wire.FROM_SERVER, self.on_frame, self.on_closed)
+
+    def on_frame(self, kind: int, flags: int, id: int, payload: bytes) -> None:
+        if kind == wire.REQUEST:
+            self.begin(flags, id, payload)
+        elif id:
+            stream = self.streams.get(id)
+            if stream is not None:
+                self.on_stream_frame(stream, kind, flags, payload)
+        elif kind == wire.PING:
+            self.link.write(wire.number_frame(wire.PONG, 0, wire.decode_number(payload)))
+        elif kind == wire.GOAWAY:
+            self.leaving = True
+            self.process.leave()
+
+    def on_stream_frame(self, stream: Any, kind: int, flags: int, payload: bytes) -> None:
+        if kind == wire.CREDIT:
+            stream.earn(wire.decode_number(payload))
+        elif kind == wire.RESET:
+            stream.lose()
+        elif kind == wire.BODY and isinstance(stream, HTTPStream):
+            stream.on_body(payload, bool(flags & wire.END))
+        elif kind == wire.MESSAGE and isinstance(stream, WebSocketStream):
+            stream.on_message(flags, payload)
+        elif kind == wire.CLOSE and isinstance(stream, WebSocketStream):
+            stream.on_close(*wire.decode_close(payload))
+        else:
+            raise wire.ProtocolError(f"a frame of kind {kind} on a stream of another kind")
+
+    def begin(self, flags: int, id: int, payload: bytes) -> None:
+        gateway = self.process.gateway
+        scope = LaneScope()
+        if id <= self.last:
+            raise wire.ProtocolError(f"stream {id} began before")
+        self.last = id
+        body = wire.decode_request(payload, scope, gateway.state)
+        exchange: Any
+        stream: Any
+        if scope["type"] == "http":
+            stream = HTTPStream(self.streams, self.link, id, body, bool(flags & wire.END))
+            exchange = HTTPExchange(gateway, stream, scope, scope)
+        else:
+            stream = WebSocketStream(self.streams, self.link, id)
+            exchange = WebSocketExchange(gateway, stream, scope, scope)
+        scope.stream = stream
+        exchange.watcher = stream
+        self.streams[id] = stream
+        exchange.start(gateway.context.copy())
+
+    def on_closed(self, error: Exception | None) -> None:
+        if error is not None:
+            logger.error("the server's connection broke: %s", error)
+        self.leaving = True
+        for stream in list(self.streams.values()):
+            stream.lose()
+        self.process.leave()
+
+
+class Process:
+    """One lane process. ``run`` blocks until the server is gone or asks for the end."""
+
+    def __init__(self, spec: dict[str, Any], socks: list[socket.socket]) -> None:
+        self.spec = spec
+        self.socks = socks
+        self.loop = asyncio.new_event_loop()
+        self.lane = LoopLane(self.loop)
+        self.executor = Executor(spec["threads"], spec["backlog"], spec["name"])
+        self.connections: list[Connection] = []
+        self.gateway: Any = None
+        self.left = asyncio.Event()
+
+    def run(self) -> int:
+        spec = self.spec
+        asyncio.set_event_loop(self.loop)
+        try:
+            app = load(spec["target"], factory=spec["factory"], app_dir=spec["app_dir"])
+            lifespan = Lifespan(app)
+            if spec["lifespan"] == "auto":
+                self.loop.run_until_complete(lifespan.startup())
+            adapted = adapt(app, self.executor, self.lane)
+        except StartupError as exc:
+            return self.fail(f"the app's startup failed\n{exc}")
+        except BaseException as exc:
+            return self.fail("".join(traceback.format_exception(exc)))
+        self.gateway = LaneGateway(
+            adapted.app,
+            self.loop,
+            lane=self.lane,
+            rsgi=False,
+            state=lifespan.state,
+            context=contextvars.copy_context(),
+            logger=logger,
+        )
+        self.connections = [Connection(self, sock) for sock in self.socks]
+        for connection in self.connections:
+            connection.link.write(wire.frame(wire.READY, 0, 0, b""))
+        self.loop.run_until_complete(self.main())
+        if spec["lifespan"] == "auto":
+            self.loop.run_until_complete(lifespan.shutdown())
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        return 0
+
+    def fail(self, reason: str) -> int:
+        """Tell the server why this process cannot serve."""
+        data = reason.encode("utf-8", "replace")[-wire.MAX_REASON :]
+        for sock in self.socks:
+            try:
+                sock.setblocking(True)
+                sock.sendall(wire.frame(wire.FAILED, 0, 0, data))
+            except OSError:
+                pass
+        return EXIT_STARTUP
+
+    def leave(self) -> None:
+        if all(connection.leaving for connection in self.connections):
+            self.left.set()
+
+    async def main(self) -> None:
+        await self.left.wait()
+        # What runs may finish, background tasks included; nobody waits for the rest.
+        deadline = time.monotonic() + self.spec["shutdown_timeout"]
+        while self.gateway.active and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        tasks = [exchange.task for exchange in self.gateway.active if exchange.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)
+        for connection in self.connections:
+            connection.link.flush()
+
+
+def die_with_the_server(parent: int) -> None:
+    """End this process when the server ends, however it does (prctl(2), PR_SET_PDEATHSIG).
+
+    Elsewhere than on Linux the end of the connection is all there is.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    spec = json.loads((sys.argv[1:] if argv is None else argv)[0])
+    die_with_the_server(spec["parent"])
+    # The server says when to end; a terminal or service manager tells the whole group.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    logs.configure(spec["log_level"], spec["name"])
+    socks = [socket.socket(fileno=fd) for fd in spec["fds"]]
+    for sock in socks:
+        sock.setblocking(False)
+    code = Process(spec, socks).run()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A thread of the app's must not keep what the server has let go.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
