@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         settings = config.resolve(given)
         constants.install()
-        return Server(lambda: load_app(target, settings), settings, target).run()
+        return Server(lambda: load_app(target, settings), settings, target, restart=True).run()
     except ConfigError as exc:
         print(f"freelane: {exc}", file=sys.stderr)
         return EXIT_CONFIG

@@ -17,7 +17,8 @@ from freelane import _granian, gilwatch, logs, processes, public, sockets
 from freelane.adapters import websocket_routes
 from freelane.config import Settings
 from freelane.errors import ConfigError, StartupError
-from freelane.gil_lane.lane import GilLane, plan
+from freelane.gil_lane.lane import GilLane, plan, tell
+from freelane.gil_lane.start import keep_gil_off, prepare
 from freelane.worker import Worker
 
 logger = logging.getLogger("freelane.error")
@@ -56,11 +57,14 @@ def choose_transport(app: Any, wanted: str) -> tuple[bool, str]:
 class Server:
     """Serves what ``load()`` returns. ``run`` blocks, belongs to the main thread, returns an exit code."""
 
-    def __init__(self, load: Callable[[], Any], settings: Settings, target: str | None = None) -> None:
+    def __init__(self, load: Callable[[], Any], settings: Settings, target: str | None = None,
+                 restart: bool = False) -> None:  # fmt: skip
         self.load = load
         self.settings = settings
         # What the processes of the gil lane import; None where the app has no name.
         self.target = target
+        # Whether this process may be replaced by one that keeps the GIL off.
+        self.restart = restart
         self.gil: GilLane | None = None
         self.workers: list[Worker] = []
         self.watch = gilwatch.GILWatch()
@@ -87,9 +91,14 @@ class Server:
         scheduling = batch_scheduling(settings.batch)
         self.watch.install()
         self.handle_signals()
+        report = prepare(self.target, settings, self.restart) if self.target is not None else None
         apps = [self.load() for _ in indexes] if settings.factory else [self.load()] * len(indexes)
         rsgi, transport = choose_transport(apps[0], settings.transport)
-        self.gil = plan(apps[0], settings, self.target)
+        self.gil = plan(apps[0], settings, self.target, report)
+        if self.gil is not None:
+            if self.restart:
+                keep_gil_off(report)
+            tell(self.gil.routes, report)
         self.workers = [
             Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil)
             for index, app in zip(indexes, apps)

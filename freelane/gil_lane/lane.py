@@ -12,6 +12,7 @@ from freelane.adapters.entries import RouteTable
 from freelane.config import Settings
 from freelane.errors import ConfigError
 from freelane.gil_lane.client import LaneClient
+from freelane.gil_lane.detect import Report
 from freelane.gil_lane.routes import GilRoutes, names_of, told
 from freelane.gil_lane.supervisor import Supervisor
 
@@ -54,13 +55,9 @@ class GilLane:
         return f"gil lane: {what.replace('1 routes', '1 route') if what == '1 routes' else what} in {count} process{'es' if count > 1 else ''}"
 
 
-def plan(app: Any, settings: Settings, target: str | None) -> GilLane | None:
+def plan(app: Any, settings: Settings, target: str | None, report: Report | None) -> GilLane | None:
     """The lane that ``app`` needs, or None. Raises ConfigError for a name that fits nothing."""
-    table = route_table(app)
-    reasons, globs, extensions, unknown = told(table, settings.gil)
-    if unknown:
-        raise ConfigError(f"--gil '{unknown[0]}' is no endpoint of this app: {known_names(table, unknown[0])}")
-    routes = GilRoutes(table, reasons, globs)
+    routes = choose(route_table(app), settings, report)
     if not routes:
         return None
     if target is None:
@@ -68,6 +65,46 @@ def plan(app: Any, settings: Settings, target: str | None) -> GilLane | None:
             "the gil lane's processes import the app by its name: pass freelane.serve() a string such as 'module:app'"
         )
     return GilLane(routes, target, settings)
+
+
+def choose(table: RouteTable, settings: Settings, report: Report | None) -> GilRoutes:
+    """The routes of the lane: those that are marked or named, then those that were found."""
+    reasons, globs, extensions, unknown = told(table, settings.gil)
+    if unknown:
+        raise ConfigError(f"--gil '{unknown[0]}' is no endpoint of this app: {known_names(table, unknown[0])}")
+    everything = None
+    if report is not None and settings.gil_auto == "on":
+        everything = " -> ".join(report.everywhere) if report.everywhere else None
+        found = {(route.kind, route.path, tuple(route.methods or ())): route for route in report.routes}
+        for index, entry in enumerate(table.entries):
+            route = found.get((entry.kind, entry.path, entry.methods or ()))
+            if route is None or entry.endpoint is None:
+                continue
+            if route.chain:
+                reasons.setdefault(index, " -> ".join(route.chain))
+            elif route.doubts:
+                reasons.setdefault(index, f"cannot be decided: {'; '.join(route.doubts)}")
+    elif extensions:
+        raise ConfigError(f"--gil 'module:{min(extensions)}' needs --gil-auto on, which finds the endpoints that use it")
+    return GilRoutes(table, reasons, globs, everything)
+
+
+def tell(routes: GilRoutes, report: Report | None) -> None:
+    """Log what was found by itself: a person should know, and may know better."""
+    if report is None:
+        return
+    for item in report.unsafe:
+        logger.info("%s %s (%s).", item.name, item.state, item.file or "only in the gil lane")
+    if routes.everything:
+        logger.warning("Every request goes to the gil lane: %s.", routes.everything)
+    for index, reason in sorted(routes.reasons.items()):
+        level = logging.WARNING if reason.startswith("cannot be decided") else logging.INFO
+        logger.log(level, "%s is in the gil lane: %s.", routes.table.entries[index].path, reason)
+    if report.startup:
+        logger.warning(
+            "The app's lifespan reaches %s, and runs in the main process as well, before it serves.",
+            " -> ".join(report.startup),
+        )
 
 
 def known_names(table: RouteTable, name: str) -> str:
