@@ -11,17 +11,28 @@ from freelane.adapters import starlette
 from freelane.adapters.entries import RouteEntry, RouteTable
 
 
+class Way(Protocol):
+    """How the requests of one gateway reach their endpoints."""
+
+    def schedule(self, watcher: Any) -> None:
+        """Take a request on one of Granian's threads; must not raise."""
+
+    def take(self, exchange: Any) -> None:
+        """Choose what answers a request whose task is about to start."""
+
+
 class Adapted(Protocol):
     """What an adapter makes of an app for one worker.
 
-    ``app`` is the ASGI app for the loop lane. ``direct`` says that ``schedule(gateway)``
-    returns a function for Granian's threads that answers some requests without the loop.
+    ``app`` is the ASGI app for the loop lane. ``direct`` says that some requests are answered
+    on Granian's threads, which should then be several.
     """
 
     app: Any
     direct: bool
 
-    def schedule(self, gateway: Any) -> Any: ...
+    def bind(self, gateway: Any) -> Way | None:
+        """The way past the app's own layers; None where there is none."""
 
 
 class Unchanged:
@@ -32,14 +43,17 @@ class Unchanged:
     def __init__(self, app: Any) -> None:
         self.app = app
 
-    def schedule(self, gateway: Any) -> Any:
-        return gateway.schedule
+    def bind(self, gateway: Any) -> None:
+        return None
 
 
-def adapt(app: Any, executor: Any, lane: Any) -> Adapted:
-    """The best this package can do for ``app`` on one worker's executor and lane."""
+def adapt(app: Any, executor: Any = None, lane: Any = None) -> Adapted:
+    """The best this package can do for ``app`` on one worker's executor and lane.
+
+    Without them, under another RSGI server, `def` endpoints run on anyio's threads.
+    """
     if starlette.knows(app):
-        return starlette.StarletteAdapter(app, executor, lane)
+        return starlette.make_adapter(app, executor, lane)
     return Unchanged(app)
 
 

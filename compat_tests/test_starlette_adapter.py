@@ -55,7 +55,8 @@ class Server:
         self.errors: list[Any] = []
         self.adapted = adapt(app, self.executor, self.lane)
         self.gateway = Gateway(self.adapted.app, self.loop, lane=self.lane, logger=self)
-        self.schedule = self.adapted.schedule(self.gateway) if self.adapted.direct else self.gateway.schedule
+        way = self.adapted.bind(self.gateway)
+        self.schedule = self.gateway.schedule if way is None else way.schedule
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
 
@@ -284,7 +285,6 @@ def test_class_endpoints_are_left_alone(serve: Any) -> None:
             return PlainTextResponse("class")
 
     server = serve(Starlette(routes=[Route("/", Endpoint)]))
-    assert not server.adapted.direct
     assert server.ask("GET", "/").body == b"class"
 
 

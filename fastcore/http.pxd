@@ -5,6 +5,8 @@ cdef class HTTPExchange:
     cdef readonly object gateway
     cdef readonly object scope
     cdef public object app
+    # An async function of this exchange that answers in the app's place, or None.
+    cdef public object answer
     cdef object proto
     cdef object source
     cdef object loop

@@ -64,7 +64,10 @@ cdef class HTTPExchange:
         cdef object gateway = self.gateway
         gateway.active.add(self)
         try:
-            result = await self.app(self.scope, self.receive, self.send)
+            if self.answer is None:
+                result = await self.app(self.scope, self.receive, self.send)
+            else:
+                result = await self.answer(self)
         except BaseException as exc:
             gateway.log_error("Exception in ASGI application\n", exc)
             self.fail()
@@ -87,6 +90,7 @@ cdef class HTTPExchange:
                 self.unwatch()
             self.task = None
             self.watcher = None
+            self.answer = None
             if self.reading is None:
                 self.proto = None
             gateway.active.discard(self)
@@ -120,6 +124,25 @@ cdef class HTTPExchange:
                 self.waiters = []
             self.waiters.append(waiter)
             await waiter
+
+    async def body(self):
+        """The whole request body. Raises ConnectionError when the client goes away before its end."""
+        cdef list parts = []
+        cdef object message
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionError("the client went away before the end of the body")
+            if not message["more_body"] and not parts:
+                return message["body"]
+            parts.append(message["body"])
+            if not message["more_body"]:
+                return b"".join(parts)
+
+    def take_body(self, bytes data):
+        """Let the app receive a body that was read before this exchange began."""
+        self.body_stage = ENDED
+        self.chunks = [data]
 
     cdef object wake(self):
         cdef list waiters = self.waiters

@@ -17,6 +17,8 @@ import granian
 from granian import _granian as rust
 from granian.http import HTTP1Settings, HTTP2Settings
 
+from freelane.fastcore.body import WholeBody
+
 # The positional parameters of RSGIWorker and ASGIWorker that `make_worker` fills.
 WORKER_PARAMETERS = (
     "worker_id", "sock", "ipc", "threads", "blocking_threads", "py_threads", "py_threads_idle_timeout",
@@ -73,7 +75,7 @@ class LoopProxy:
     """Stands for the event loop in Granian's hands.
 
     Granian wakes the loop once for every awaitable it completes; here those callbacks join
-    the lane's batch.
+    the lane's batch, and those that need no loop run on Granian's thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, lane: Any, main: Callable[[Any], Any]) -> None:
@@ -82,7 +84,9 @@ class LoopProxy:
         self.main = main
 
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None:
-        if len(args) == 1:
+        if type(callback) is WholeBody:
+            callback(args[0])
+        elif len(args) == 1:
             self.lane.post(callback, args[0])
         else:
             self.lane.post(_Call(callback, args), None)

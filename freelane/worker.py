@@ -84,7 +84,8 @@ class Worker:
             connections=Connections(self.port),
             logger=logger,
         )
-        schedule = adapted.schedule(self.gateway) if adapted.direct else self.gateway.schedule
+        way = adapted.bind(self.gateway)
+        schedule = self.gateway.schedule if way is None else way.schedule
         if self.gil is not None:
             client = self.gil_client = self.gil.connect(self.number - 1, self.gateway, settings.workers)
             schedule = self.gil.routes.schedule(client, self.lane.post, self.rsgi, schedule)

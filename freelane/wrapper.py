@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from freelane import config
+from freelane.adapters import Way, adapt
 from freelane.errors import ConfigError
 from freelane.fastcore.gateway import Gateway
 from freelane.lifespan import Lifespan
@@ -30,6 +31,7 @@ class RSGIApplication:
         self.settings = settings
         self.lifespan: Lifespan | None = None
         self.gateway: Gateway | None = None
+        self.way: Way | None = None
         self.started: asyncio.Task[None] | None = None
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -61,12 +63,15 @@ class RSGIApplication:
         if gateway is None or gateway.loop is not asyncio.get_running_loop():
             gateway = self.gateway = self.make_gateway()
         exchange = gateway.open(scope, protocol)
+        if self.way is not None:
+            self.way.take(exchange)
         await exchange.run()
 
     def make_gateway(self) -> Gateway:
         settings = self.settings
-        return Gateway(
-            self.app,
+        adapted = adapt(self.app)
+        gateway = Gateway(
+            adapted.app,
             asyncio.get_running_loop(),
             root_path=settings.root_path,
             state={} if self.lifespan is None else self.lifespan.state,
@@ -74,6 +79,8 @@ class RSGIApplication:
             logger=logger,
             extensions={},
         )
+        self.way = adapted.bind(gateway)
+        return gateway
 
 
 def wrap(app: Any, **options: Any) -> RSGIApplication:

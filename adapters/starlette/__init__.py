@@ -1,19 +1,22 @@
-"""Starlette apps, subclasses such as FastAPI included.
+"""Starlette apps, and those of frameworks built on it.
 
-The app's own ASGI callable serves every request, with its `def` endpoints moved from
-anyio's thread pool to freelane's. Where nothing of the app's own runs around a `def`
-endpoint, the request does not visit the event loop at all (``direct``).
+The routes are compiled into a radix tree that stands in the place of the app's router, behind
+its middleware. Where no middleware but the framework's own runs around an endpoint, a request
+goes to it directly: a `def` endpoint on the thread that Granian calls, an ``async def`` one in
+a task of the loop.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.applications import Starlette
 
-from freelane.adapters.starlette import threads
-from freelane.adapters.starlette.direct import DirectRoutes
-from freelane.adapters.starlette.routes import websocket_routes
+from freelane.adapters.starlette import stack, threads
+from freelane.adapters.starlette.direct import Direct
+from freelane.adapters.starlette.reader import Reader
+from freelane.adapters.starlette.routes import mounted_apps, websocket_routes
 from freelane.adapters.starlette.table import route_table
 
 __all__ = ["StarletteAdapter", "knows", "route_table", "websocket_routes"]
@@ -25,22 +28,37 @@ def knows(app: Any) -> bool:
 
 
 class StarletteAdapter:
-    """One worker's view of a Starlette app."""
+    """One worker's view of a Starlette app. ``calls`` is None where no executor serves the loop."""
 
-    def __init__(self, app: Starlette, executor: Any, lane: Any) -> None:
+    def __init__(self, app: Any, calls: threads.ThreadCalls | None, reader_for: Callable[[Any], Reader]) -> None:
         self.app = app
-        self.executor = executor
-        # Starlette builds its middleware at the first request, without a lock.
-        if app.middleware_stack is None:
-            app.middleware_stack = app.build_middleware_stack()
-        self.calls = threads.ThreadCalls(executor, lane)
+        self.calls = calls
+        self.reader = reader_for(app)
         threads.move_endpoints(app.routes)
-        self.routes = DirectRoutes(app, executor, self.calls)
+        for inner in mounted_apps(app.routes):
+            stack.install(inner, reader_for(inner))
+        self.router = stack.install(app, self.reader)
+        self.obstacle = stack.obstacle(app, self.reader)
 
     @property
     def direct(self) -> bool:
-        """Whether some request can be answered without the loop."""
-        return self.routes.any
+        """Whether some requests may be answered on the server's threads."""
+        if self.router is None or self.obstacle:
+            return False
+        return any(getattr(entry, "plan", None) and entry.plan.lane == "free" for entry in self.router.table.entries)
 
-    def schedule(self, gateway: Any) -> Any:
-        return self.routes.bind(gateway)
+    def bind(self, gateway: Any) -> Direct | None:
+        """The direct way for one gateway's requests, where there is one."""
+        if self.router is None or self.obstacle or (gateway.root_path and self.reader.root_path(self.app)):
+            return None
+        return Direct(self.app, self.reader, self.router, self.calls, gateway)
+
+
+def reader_for(app: Any) -> Reader:
+    return Reader()
+
+
+def make_adapter(app: Any, executor: Any, lane: Any) -> StarletteAdapter:
+    calls = None if executor is None else threads.ThreadCalls(executor, lane)
+    return StarletteAdapter(app, calls, reader_for)
+

@@ -1,203 +1,249 @@
-"""Answer `def` endpoints on the thread that Granian calls, without visiting the event loop.
+"""Answer requests where they arrive, without the shells of middleware that have nothing to do.
 
-Taken only where nothing but Starlette's own code would run around the endpoint, so that the
-answer cannot differ: no user middleware, no debug mode, an ordinary ``Route``. What follows
-the endpoint and needs a loop (an exception, a streamed response, background work) is handed
-to it, through the same exception handlers.
+Taken only where nothing but the framework's own code would run around the endpoint, so that
+the answer cannot differ. What follows the endpoint and is not a plain response (an exception,
+a stream, background work) goes through the app's own layers, entered behind the endpoint.
 """
 
 from __future__ import annotations
 
-import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from starlette._exception_handler import wrap_app_handling_exceptions
-from starlette._utils import is_async_callable
-from starlette.applications import Starlette
-from starlette.convertors import CONVERTOR_TYPES
-from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route, Router, WebSocketRoute
 
+from freelane.adapters.starlette import stack
+from freelane.adapters.starlette.plan import Delegate, Entry
+from freelane.adapters.starlette.reader import Reader
+from freelane.adapters.starlette.routing import CompiledRouter
 from freelane.adapters.starlette.threads import ThreadCalls, overloaded, thread_name
+from freelane.fastcore.body import WholeBody
 from freelane.fastcore.http import HTTPExchange
-from freelane.fastcore.router import Router as RadixRouter
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A route that may be answered here, and what it was made of when serving began."""
+class Direct:
+    """The way of one gateway's requests to the endpoints of a plain app."""
 
-    route: Route
-    index: int
-    app: Any
-    endpoint: Callable[[Request], Any]
-
-
-class DirectRoutes:
-    """The routes of ``app`` that need no loop; ``any`` is False when there is none."""
-
-    def __init__(self, app: Starlette, executor: Any, calls: ThreadCalls) -> None:
+    def __init__(self, app: Any, reader: Reader, router: CompiledRouter, calls: ThreadCalls | None, gateway: Any) -> None:
         self.app = app
-        self.executor = executor
+        self.reader = reader
+        self.router = router
         self.calls = calls
-        self.stack = app.middleware_stack
-        self.routes = app.router.routes
-        self.count = len(self.routes)
-        self.any = False
-        self.match: Callable[[str, str], Any] | None = None
-        if self.plain():
-            self.compile()
-
-    def plain(self) -> bool:
-        """Whether only Starlette's own code stands between the server and the routes."""
-        app, stack = self.app, self.stack
-        return (
-            type(app).__call__ is Starlette.__call__
-            and type(app).build_middleware_stack is Starlette.build_middleware_stack
-            and not app.debug
-            and type(stack) is ServerErrorMiddleware
-            and type(stack.app) is ExceptionMiddleware
-            and type(app.router) is Router
-            and stack.app.app is app.router
-            and app.router.middleware_stack == app.router.app
-        )
-
-    def compile(self) -> None:
-        router = RadixRouter("first", convertors=CONVERTOR_TYPES)
-        for index, route in enumerate(self.routes):
-            if type(route) is Route:
-                value = self.entry(route, index)
-                router.add(route.path, route.methods, value)
-                self.any = self.any or value is not None
-            elif type(route) is Mount:
-                router.add(route.path, None, None, prefix=True)
-            elif not isinstance(route, WebSocketRoute):
-                break  # an unknown kind of route may match anything that follows
-        self.match = router.publish().match
-
-    def entry(self, route: Route, index: int) -> Entry | None:
-        moved = getattr(route.app, "freelane_moved", False)
-        if not moved or is_async_callable(route.endpoint):
-            return None
-        return Entry(route, index, route.app, route.endpoint)
-
-    def unchanged(self, entry: Entry) -> bool:
-        """Whether the app is still what was compiled, as far as this route goes."""
-        app, route = self.app, entry.route
-        return (
-            app.middleware_stack is self.stack
-            and app.router.routes is self.routes
-            and len(self.routes) == self.count
-            and self.routes[entry.index] is route
-            and route.app is entry.app
-            and route.endpoint is entry.endpoint
-        )
-
-    def bind(self, gateway: Any) -> Callable[[Any], None]:
-        """The function that Granian's threads call with each request."""
-        return DirectCalls(self, gateway).schedule
-
-
-class DirectCalls:
-    """Requests of one gateway that are answered on Granian's threads."""
-
-    def __init__(self, routes: DirectRoutes, gateway: Any) -> None:
-        self.routes = routes
         self.gateway = gateway
-        self.match = routes.match
-        self.rsgi = gateway.rsgi
-        self.handlers = routes.stack.app._exception_handlers, routes.stack.app._status_handlers
-        self.resumed = self.resumed_stack(routes.stack)
+        self.stack = app.middleware_stack
+        self.root_path = gateway.root_path or reader.root_path(app)
+        self.strip = self.root_path if self.root_path != gateway.root_path else ""
+        self.constants = {
+            "app": app,
+            "router": app.router,
+            "root_path": self.root_path,
+            "starlette.exception_handlers": stack.handlers(app),
+        }
+        self.behind = stack.entered_behind(app, continue_scope)
 
-    def resumed_stack(self, stack: Any) -> Any:
-        """The app's stack, entered behind the endpoint."""
-        outer = copy.copy(stack)
-        outer.app = copy.copy(stack.app)
-        outer.app.app = resume
-        return outer
+    def find(self, method: str, path: str) -> tuple[Entry, dict[str, Any] | None] | None:
+        """The entry that answers, if the app is still what it was and nothing must see the request."""
+        if self.app.middleware_stack is not self.stack or self.reader.observed(self.app):
+            return None
+        if self.strip:
+            path = below(self.strip, path)
+        found = self.router.find(method, path)
+        if found is None or type(found[0]) is not Entry or not found[0].unchanged():
+            return None
+        return found  # type: ignore[return-value]
 
     def schedule(self, watcher: Any) -> None:
+        """Take a request on one of Granian's threads."""
+        gateway = self.gateway
         source = watcher.scope
-        if self.rsgi:
-            method = source.method if source.proto == "http" else ""
-            path = source.path
+        if gateway.rsgi:
+            found = self.find(source.method, source.path) if source.proto == "http" else None
         else:
-            method = source.get("method", "")
-            path = source["path"]
-        try:
-            found = self.match(method, path) if method else None
-        except Exception:  # a user's convertor refused the value: the app's own path says so
-            found = None
-        if type(found) is not tuple or found[0] is None or not self.routes.unchanged(found[0]):
-            self.gateway.schedule(watcher)
-        elif not self.routes.executor.run_here(self.serve, (watcher, source, found)):
-            exchange = self.gateway.open(source, watcher.proto)
-            response = overloaded()
-            exchange.respond_now(response.status_code, response.raw_headers, response.body)
+            found = self.find(source["method"], source["path"]) if source["type"] == "http" else None
+        if found is None:
+            gateway.schedule(watcher)
+            return
+        entry, params = found
+        plan = entry.plan
+        go = self.run_here if plan.lane == "free" else self.post
+        if not plan.body:
+            go((watcher, source, entry, params, None))
+        elif not gateway.rsgi or not WholeBody(
+            watcher, source, lambda body: go((watcher, source, entry, params, body))
+        ).begin():
+            gateway.schedule(watcher)
 
-    def serve(self, call: tuple[Any, Any, Any]) -> None:
-        watcher, source, (entry, params) = call
+    def post(self, call: Any) -> None:
+        if not self.gateway.lane.post(self.begin, call):
+            call[0].done()
+
+    def run_here(self, call: Any) -> None:
+        assert self.calls is not None
+        if not self.calls.executor.run_here(self.serve, call):
+            watcher, source = call[:2]
+            response = overloaded()
+            self.gateway.open(source, watcher.proto).respond_now(
+                response.status_code, response.raw_headers, response.body
+            )
+
+    def begin(self, call: Any) -> None:
+        """Start a request of the loop lane, on the loop's thread."""
+        watcher, source, entry, params, body = call
         try:
             exchange = self.gateway.open(source, watcher.proto)
-            request = self.request(exchange, entry, params)
         except BaseException as exc:
             self.gateway.log_error("The request could not be understood\n", exc)
             watcher.done()
             return
-        self.routes.calls.enter()
-        try:
-            response = self.gateway.context.copy().run(entry.endpoint, request)
-            if type(response).__call__ is Response.__call__ and response.background is None:
-                if exchange.respond_now(response.status_code, response.raw_headers, response.body):
-                    return
-            outcome = Outcome(request, response, None)
-        except BaseException as exc:
-            outcome = Outcome(request, None, exc)
-        exchange.scope["freelane.outcome"] = outcome
-        exchange.app = self.resumed
         exchange.watcher = watcher
-        if not self.gateway.lane.post(self.hand_over, exchange):
+        if body is not None:
+            exchange.take_body(body)
+        self.attach(exchange, entry, params)
+        exchange.start(self.gateway.context.copy())
+
+    def take(self, exchange: HTTPExchange) -> None:
+        """Let the entry for a request that is about to start answer it, if there is one."""
+        scope = exchange.scope
+        if scope["type"] == "http":
+            found = self.find(scope["method"], below(self.gateway.root_path, scope["path"]))
+            if found is not None:
+                self.attach(exchange, *found)
+
+    def attach(self, exchange: HTTPExchange, entry: Entry, params: dict[str, Any] | None) -> None:
+        """Let ``entry`` answer in the app's place."""
+        scope = exchange.scope
+        scope.update(self.constants)
+        entry.enter(scope, params)
+        answer = self.answer if entry.plan.call is not None else self.answer_behind
+        exchange.answer = functools.partial(answer, entry)
+
+    async def answer(self, entry: Entry, exchange: HTTPExchange) -> None:
+        """Answer by the plan."""
+        plan = entry.plan
+        request: Any = Request(exchange.scope, exchange.receive, exchange.send)
+        body = None
+        try:
+            if plan.body:
+                body = await exchange.body()
+            if plan.lane == "free":
+                # Only under another RSGI server, which has no free lane.
+                response = await run_in_threadpool(plan.call, *((request, body) if plan.body else (request,)))  # type: ignore[arg-type]
+            elif plan.body:
+                response = await plan.call(request, body)  # type: ignore[misc]
+            else:
+                response = await plan.call(request)  # type: ignore[misc]
+        except (Delegate, ConnectionError) as exc:
+            if plan.body and (body is None or type(exc) is Delegate):
+                await self.delegate(entry, exchange, body)
+                return
+            outcome = Outcome(request, None, exc)
+        except Exception as exc:
+            outcome = Outcome(request, None, exc)
+        else:
+            if is_plain(response) and exchange.respond_now(
+                response.status_code, response.raw_headers, response.body
+            ):
+                return
+            outcome = Outcome(request, response, None)
+        exchange.scope["freelane.continue"] = outcome.go_on
+        del request, outcome
+        await self.behind(exchange.scope, exchange.receive, exchange.send)
+
+    async def answer_behind(self, entry: Entry, exchange: HTTPExchange) -> None:
+        """Answer by the route's own app, inside the app's layers."""
+        exchange.scope["freelane.continue"] = entry.plan.app
+        await self.behind(exchange.scope, exchange.receive, exchange.send)
+
+    async def delegate(self, entry: Entry, exchange: HTTPExchange, body: bytes | None) -> None:
+        """Let the framework answer from the start; nothing of the app's has run."""
+        if body is not None:
+            exchange.take_body(body)
+        exchange.scope["freelane.continue"] = entry.app
+        await self.behind(exchange.scope, exchange.receive, exchange.send)
+
+    def serve(self, call: Any) -> None:
+        """Answer a request of the free lane on this thread, or send what is left to the loop."""
+        watcher, source, entry, params, body = call
+        gateway = self.gateway
+        try:
+            exchange = gateway.open(source, watcher.proto)
+            scope = exchange.scope
+            scope.update(self.constants)
+            entry.enter(scope, params)
+            if gateway.observed:
+                scope["freelane.lane"] = ("free", thread_name())
+            request: Any = Request(scope, exchange.receive, exchange.send)
+        except BaseException as exc:
+            gateway.log_error("The request could not be understood\n", exc)
+            watcher.done()
+            return
+        assert self.calls is not None
+        self.calls.enter()
+        plan = entry.plan
+        try:
+            run = gateway.context.copy().run
+            response = run(plan.call, request, body) if plan.body else run(plan.call, request)
+            if is_plain(response) and exchange.respond_now(
+                response.status_code, response.raw_headers, response.body
+            ):
+                return
+            scope["freelane.continue"] = Outcome(request, response, None).go_on
+        except Delegate:
+            if body is not None:
+                exchange.take_body(body)
+            scope["freelane.continue"] = entry.app
+        except BaseException as exc:
+            scope["freelane.continue"] = Outcome(request, None, exc).go_on
+        exchange.app = self.behind
+        exchange.watcher = watcher
+        if not gateway.lane.post(self.hand_over, exchange):
             watcher.done()
 
     def hand_over(self, exchange: HTTPExchange) -> None:
         exchange.start(self.gateway.context.copy())
 
-    def request(self, exchange: HTTPExchange, entry: Entry, params: dict[str, Any] | None) -> Request:
-        """The request as Starlette's routing would have left it."""
-        scope = exchange.scope
-        scope["app"] = self.routes.app
-        scope["starlette.exception_handlers"] = self.handlers
-        scope["router"] = self.routes.app.router
-        scope["route"] = entry.route
-        scope["endpoint"] = entry.endpoint
-        scope["path_params"] = params or {}
-        if self.gateway.observed:
-            scope["freelane.lane"] = ("free", thread_name())
-        return Request(scope, exchange.receive, exchange.send)
+
+def below(root_path: str, path: str) -> str:
+    """``path`` without ``root_path``, as ``starlette._utils.get_route_path`` has it."""
+    if root_path and path.startswith(root_path):
+        if path == root_path:
+            return ""
+        if path[len(root_path)] == "/":
+            return path[len(root_path) :]
+    return path
+
+
+def is_plain(response: Any) -> bool:
+    """Whether sending the response is all that is left, and it is there whole."""
+    return type(response).__call__ is Response.__call__ and response.background is None
+
+
+async def continue_scope(scope: Any, receive: Any, send: Any) -> None:
+    """What stands behind the app's layers when they are entered late."""
+    app: Callable[..., Any] = scope.pop("freelane.continue")
+    await app(scope, receive, send)
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What an endpoint did, on its way to the loop."""
+    """What an endpoint did, on its way through the app's layers."""
 
     request: Request
     response: Any
     error: BaseException | None
 
+    async def go_on(self, scope: Any, receive: Any, send: Any) -> None:
+        """Go on as ``starlette.routing.request_response`` does when its endpoint returns."""
 
-async def resume(scope: Any, receive: Any, send: Any) -> None:
-    """Go on as ``starlette.routing.request_response`` does when its endpoint returns."""
-    outcome: Outcome = scope.pop("freelane.outcome")
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if self.error is not None:
+                error, self.error = self.error, None
+                raise error
+            await self.response(scope, receive, send)
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if outcome.error is not None:
-            error, outcome.error = outcome.error, None
-            raise error
-        await outcome.response(scope, receive, send)
-
-    await wrap_app_handling_exceptions(app, outcome.request)(scope, receive, send)
+        await wrap_app_handling_exceptions(app, self.request)(scope, receive, send)

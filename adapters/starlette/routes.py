@@ -27,6 +27,17 @@ def walk(routes: Iterable[BaseRoute]) -> Iterator[Route]:
             yield from walk(inner.routes)
 
 
+def mounted_apps(routes: Iterable[BaseRoute]) -> Iterator[Starlette]:
+    """Every mounted app with middleware of its own, those inside others included."""
+    for route in routes:
+        if isinstance(route, (Mount, Host)):
+            inner = mounted(route)
+            if isinstance(inner, Starlette):
+                yield inner
+            if isinstance(inner, (Starlette, Router)):
+                yield from mounted_apps(inner.routes)
+
+
 def websocket_routes(app: Any) -> list[str] | None:
     """Paths of WebSocket routes, mounts included; None if something mounted cannot be read."""
     return collect(app.routes, "")

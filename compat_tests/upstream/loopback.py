@@ -10,6 +10,7 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
+from freelane.adapters import Way, adapt
 from freelane.fastcore.gateway import Gateway
 from freelane.testing import HTTPProtocol, MessageType, WebsocketMessage, WebsocketProtocol, make_scope
 
@@ -39,16 +40,18 @@ class Loopback:
             await self.app(scope, receive, send)
             return
         errors = Errors()
+        adapted = adapt(self.app)
         gateway = Gateway(
-            self.app,
+            adapted.app,
             asyncio.get_running_loop(),
             root_path=scope["root_path"],
             state=scope.get("state", {}),
             logger=errors,
             extensions={},
         )
+        way = adapted.bind(gateway)
         if scope["type"] == "http":
-            await self.http(gateway, errors, scope, receive, send)
+            await self.http(gateway, way, errors, scope, receive, send)
         else:
             await self.websocket(gateway, errors, scope, receive, send)
         if errors.raised is not None:
@@ -73,13 +76,15 @@ class Loopback:
         made.path = scope["path"].removeprefix(scope["root_path"])
         return made
 
-    async def http(self, gateway: Gateway, errors: Errors, scope: Any, receive: Any, send: Any) -> None:
+    async def http(self, gateway: Gateway, way: Way | None, errors: Errors, scope: Any, receive: Any, send: Any) -> None:
         message = await receive()
         protocol = errors.protocol = HTTPProtocol(message["body"])
         rsgi_scope = self.rsgi_scope(scope)
         if message["body"]:
             rsgi_scope.headers.pairs.setdefault("content-length", [str(len(message["body"])).encode()])
         exchange = gateway.open(rsgi_scope, protocol)
+        if way is not None:
+            way.take(exchange)
         gone = asyncio.ensure_future(self.leave(receive, protocol))
         copying = asyncio.ensure_future(self.copy(protocol, send))
         try:

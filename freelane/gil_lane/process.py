@@ -102,6 +102,8 @@ class Connection:
         if scope["type"] == "http":
             stream = HTTPStream(self.streams, self.link, id, body, bool(flags & wire.END))
             exchange = HTTPExchange(gateway, stream, scope, scope)
+            if self.process.way is not None:
+                self.process.way.take(exchange)
         else:
             stream = WebSocketStream(self.streams, self.link, id)
             exchange = WebSocketExchange(gateway, stream, scope, scope)
@@ -130,6 +132,7 @@ class Process:
         self.executor = Executor(spec["threads"], spec["backlog"], spec["name"])
         self.connections: list[Connection] = []
         self.gateway: Any = None
+        self.way: Any = None
         self.left = asyncio.Event()
 
     def run(self) -> int:
@@ -154,6 +157,7 @@ class Process:
             context=contextvars.copy_context(),
             logger=logger,
         )
+        self.way = adapted.bind(self.gateway)
         self.connections = [Connection(self, sock) for sock in self.socks]
         for connection in self.connections:
             connection.link.write(wire.frame(wire.READY, 0, 0, b""))

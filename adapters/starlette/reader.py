@@ -1,0 +1,124 @@
+"""Read a Starlette app: which of its layers are Starlette's own, and what its routes need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from starlette._utils import is_async_callable
+from starlette.applications import Starlette
+from starlette.convertors import CONVERTOR_TYPES
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import Mount, Route, Router, WebSocketRoute
+
+from freelane.adapters.starlette.plan import Entry, MountEntry, Plan
+from freelane.fastcore.router import Router as RadixRouter
+
+# (path, methods, is a prefix, entry); an entry of None means: the framework's own routing.
+Row = tuple[str, Any, bool, Entry | MountEntry | None]
+
+# Starlette 1.9 and later name the matched route in the scope.
+ROUTER_NAMES_ROUTE = "route" in Router.app.__code__.co_consts
+
+
+class Reader:
+    """What is particular to plain Starlette; a framework built on it overrides parts.
+
+    ``layers`` are the middleware classes the framework itself puts around the routes.
+    """
+
+    application: type = Starlette
+    router: type = Router
+    layers: tuple[type, ...] = (ServerErrorMiddleware, ExceptionMiddleware)
+
+    def own_call(self, app: Any) -> bool:
+        """Whether calling the app runs the framework's code only."""
+        kind = type(app)
+        return (
+            kind.__call__ is self.application.__call__  # type: ignore[operator]
+            and kind.build_middleware_stack is self.application.build_middleware_stack  # type: ignore[attr-defined]
+        )
+
+    def own_router(self, router: Any) -> bool:
+        """Whether the router matches by the framework's code only, with no middleware of its own."""
+        kind = type(router)
+        return (
+            kind.__call__ is self.router.__call__  # type: ignore[operator]
+            and kind.app is self.router.app  # type: ignore[attr-defined]
+            and router.middleware_stack == router.app
+        )
+
+    def observed(self, app: Any) -> bool:
+        """Whether something of the app's set-up must see every request, as of now."""
+        return False
+
+    def root_path(self, app: Any) -> str:
+        """The root path that the app itself sets."""
+        return ""
+
+    def routes_silently(self, scope: Any) -> bool:
+        """Whether nothing but the answer comes of matching this request."""
+        return True
+
+    def routers(self, router: Any) -> Iterator[Any]:
+        """Every router whose routes are part of this one's table."""
+        yield router
+
+    def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row | None]:
+        """The table of ``router``, in the order of registration; None ends what can be read.
+
+        ``nested(router)`` is the compiled form of a mounted router.
+        """
+        for index, route in enumerate(router.routes):
+            yield self.row(router.routes, index, route, nested)
+
+    def row(self, siblings: list[Any], index: int, route: Any, nested: Callable[[Any], Any]) -> Row | None:
+        kind = type(route)
+        if kind is Route:
+            constants = self.constants(route, endpoint=route.endpoint)
+            entry = Entry(route, siblings, index, route, route, route.app, self.plan(route), constants)
+            return route.path, route.methods, False, entry
+        if kind is Mount:
+            inner = route.app
+            app = nested(inner) if isinstance(inner, Router) and self.own_router(inner) else route.handle
+            return route.path, None, True, MountEntry(route, app, self.constants(route))
+        if isinstance(route, WebSocketRoute):
+            return route.path, (), False, None
+        # A Host, or a class of the user's, may match anything that follows.
+        return None
+
+    def constants(self, route: Any, **more: Any) -> dict[str, Any]:
+        return {"route": route, **more} if ROUTER_NAMES_ROUTE else more
+
+    def plan(self, route: Any) -> Plan:
+        app = route.app
+        if not getattr(app, "freelane_moved", False) and not is_request_response(app):
+            return Plan(app, compiled=False, reason="its endpoint is an ASGI app, or has middleware of its own")
+        if is_async_callable(route.endpoint):
+            return Plan(app, route.endpoint)
+        return Plan(app, route.endpoint, "free")
+
+
+def is_request_response(app: Any) -> bool:
+    """Whether ``app`` is what ``starlette.routing.request_response`` made of a function."""
+    return (
+        getattr(app, "__module__", None) == "starlette.routing"
+        and getattr(app, "__qualname__", None) == "request_response.<locals>.app"
+    )
+
+
+def radix(rows: Iterator[Row | None]) -> tuple[Callable[[str, str], Any], list[Entry | MountEntry]]:
+    """The match function of a table, and its entries."""
+    tree = RadixRouter("first", convertors=CONVERTOR_TYPES)
+    entries = []
+    for row in rows:
+        if row is None:
+            break
+        path, names, prefix, entry = row
+        if names == ():
+            continue  # a WebSocket's: no HTTP request matches it
+        tree.add(path, names, entry, prefix=prefix)
+        if entry is not None:
+            entries.append(entry)
+    return tree.publish().match, entries
