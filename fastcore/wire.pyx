@@ -258,7 +258,7 @@ def encode_request(uint32_t stream, scope, bytes body, bint end):
     cdef bytes root_path = utf8(scope["root_path"], MAX_HEAD)
     cdef bytes query = scope["query_string"]
     cdef list headers = scope["headers"]
-    cdef list names = [utf8(name, 0xFFFF) for name in scope["subprotocols"]] if websocket else []
+    cdef list names = [utf8(item, 0xFFFF) for item in scope["subprotocols"]] if websocket else []
     cdef int version = VERSIONS.index(scope["http_version"])
     cdef Py_ssize_t size = (
         2 + 1 + PyBytes_GET_SIZE(method) + 1 + PyBytes_GET_SIZE(scheme)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Kinds of events that come from this process and not from the lane; the payload is a status.
 REFUSED = 0
-PHRASES = {502: b"Bad Gateway", 503: b"Service Unavailable", 504: b"Gateway Timeout"}
+PHRASES = {500: b"Internal Server Error", 502: b"Bad Gateway", 503: b"Service Unavailable", 504: b"Gateway Timeout"}
 COPY = 1 << 14
 
 Event = tuple[int, int, Any]
@@ -64,6 +64,15 @@ class Call:
         self.lane = lane
         self.since = self.client.loop.time()
         self.stream = lane.open(self, self.since - self.queued)
+        try:
+            lane.link.write(self.request())
+        except Exception as exc:
+            self.client.log_error("The request could not be handed to the gil lane\n", exc)
+            self.fail(500)
+
+    def request(self) -> bytes:
+        """The REQUEST frame. Raises ValueError for one beyond the protocol's limits."""
+        raise NotImplementedError
 
     def begin(self) -> None:
         """The lane has answered: its time no longer counts."""
@@ -175,13 +184,12 @@ class Call:
 class HTTPCall(Call):
     """One request."""
 
-    __slots__ = ("body", "more", "dispatched")
+    __slots__ = ("body", "more")
 
     def __init__(self, client: LaneClient, exchange: Any) -> None:
         super().__init__(client, exchange)
         self.body = b""
         self.more = False
-        self.dispatched: asyncio.Future[None] | None = None
 
     def start(self) -> None:
         """Begin, on the loop's thread."""
@@ -190,25 +198,18 @@ class HTTPCall(Call):
         else:
             self.client.submit(self)
 
+    def request(self) -> bytes:
+        inline = len(self.body) <= wire.MAX_INLINE
+        return wire.encode_request(
+            self.stream, self.exchange.scope, self.body if inline else b"", inline and not self.more
+        )
+
     def dispatch(self, lane: Lane) -> None:
         super().dispatch(lane)
-        inline = len(self.body) <= wire.MAX_INLINE
-        body = self.body if inline else b""
-        try:
-            data = wire.encode_request(self.stream, self.exchange.scope, body, inline and not self.more)
-        except Exception as exc:
-            self.client.log_error("The request could not be handed to the gil lane\n", exc)
-            self.finish()
-            if self.running:
-                self.push((REFUSED, 0, 500))
-            else:
-                self.exchange.fail()
-            return
-        lane.link.write(data)
-        if not inline or self.more:
-            rest = b"" if inline else self.body
-            self.watch = self.client.loop.create_task(self.upload(rest))
-        self.body = b""
+        body, self.body = self.body, b""
+        inline = len(body) <= wire.MAX_INLINE
+        if not self.over and (self.more or not inline):
+            self.watch = self.client.loop.create_task(self.upload(b"" if inline else body))
 
     def run_exchange(self) -> None:
         self.running = True
@@ -232,7 +233,10 @@ class HTTPCall(Call):
             super().fail(status)
         else:
             self.finish()
-            self.exchange.respond_now(status, error_headers(status), PHRASES[status])
+            if status == 500:
+                self.exchange.fail()
+            else:
+                self.exchange.respond_now(status, error_headers(status), PHRASES[status])
 
     # -- what the client sends
 
@@ -331,10 +335,13 @@ class WebSocketCall(Call):
         self.exchange.app = self
         self.exchange.start(self.client.context())
 
+    def request(self) -> bytes:
+        return wire.encode_request(self.stream, self.exchange.scope, b"", False)
+
     def dispatch(self, lane: Lane) -> None:
         super().dispatch(lane)
-        lane.link.write(wire.encode_request(self.stream, self.exchange.scope, b"", False))
-        self.watch = self.client.loop.create_task(self.upload())
+        if not self.over:
+            self.watch = self.client.loop.create_task(self.upload())
 
     def look_for_disconnect(self) -> None:
         pass
