@@ -20,3 +20,5 @@ cdef class Gateway:
     cdef object begin_bound
 
     cpdef object begin(self, object watcher)
+    cpdef object open(self, object source, object proto)
+    cpdef object schedule(self, object watcher)

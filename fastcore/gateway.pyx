@@ -2,8 +2,9 @@
 """The gateway between Granian and one event loop's ASGI app."""
 import contextvars
 
-from freelane.fastcore.http import HTTPExchange
-from freelane.fastcore.scope import Scope, complete_scope
+from freelane.fastcore.http cimport HTTPExchange
+from freelane.fastcore.lane cimport LoopLane
+from freelane.fastcore.scope cimport Scope, complete_scope
 from freelane.fastcore.websocket import WebSocketExchange
 
 
@@ -39,7 +40,7 @@ cdef class Gateway:
         self.losses = set()
         self.begin_bound = self.begin
 
-    def schedule(self, watcher):
+    cpdef object schedule(self, object watcher):
         """Take one call from Granian, on its thread. Must not raise."""
         if not self.lane.post(self.begin_bound, watcher):
             watcher.done()
@@ -54,8 +55,9 @@ cdef class Gateway:
             return None
         exchange.watcher = watcher
         exchange.start(self.context.copy())
+        return None
 
-    def open(self, source, proto):
+    cpdef object open(self, object source, object proto):
         """An exchange for a scope and protocol of the kind this gateway serves."""
         cdef object scope
         cdef bint websocket

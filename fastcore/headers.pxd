@@ -2,3 +2,4 @@
 
 cpdef list check_headers(object headers)
 cpdef list text_headers(list headers)
+cdef long long content_length(list headers) except? -2

@@ -22,24 +22,35 @@ cpdef list check_headers(object headers):
     cdef bytes name, value
     cdef unsigned char* text
     cdef Py_ssize_t i, size
-    for pair in headers:
-        raw_name, raw_value = pair
+    cdef bint upper
+    for raw_name, raw_value in headers:
         name = raw_name if type(raw_name) is bytes else bytes(memoryview(raw_name))
         value = raw_value if type(raw_value) is bytes else bytes(memoryview(raw_value))
         size = PyBytes_GET_SIZE(name)
         text = <unsigned char*>PyBytes_AS_STRING(name)
         if size == 0:
             raise RuntimeError("Invalid HTTP header name.")
+        upper = False
         for i in range(size):
             if not TOKEN[text[i]]:
                 raise RuntimeError("Invalid HTTP header name.")
+            upper |= 65 <= text[i] <= 90
         size = PyBytes_GET_SIZE(value)
         text = <unsigned char*>PyBytes_AS_STRING(value)
         for i in range(size):
             if text[i] < 32 and text[i] != 9 or text[i] == 127:
                 raise RuntimeError("Invalid HTTP header value.")
-        checked.append((name.lower(), value))
+        checked.append((name.lower() if upper else name, value))
     return checked
+
+
+cdef long long content_length(list headers) except? -2:
+    """The first Content-Length of checked headers; -1 where there is none."""
+    cdef bytes name, value
+    for name, value in headers:
+        if PyBytes_GET_SIZE(name) == 14 and name == b"content-length":
+            return int(value)
+    return -1
 
 
 cpdef list text_headers(list headers):

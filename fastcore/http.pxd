@@ -1,8 +1,11 @@
 # One HTTP request and its response, between an ASGI app and one of Granian's protocols.
 
+from freelane.fastcore.gateway cimport Gateway
+
+
 cdef class HTTPExchange:
     # Every attribute is touched on the loop's thread only.
-    cdef readonly object gateway
+    cdef readonly Gateway gateway
     cdef readonly object scope
     cdef public object app
     # An async function of this exchange that answers in the app's place, or None.
@@ -44,8 +47,11 @@ cdef class HTTPExchange:
     cdef object open_body(self)
     cdef object read_next(self)
     cdef object watch(self)
-    cdef object accept_start(self, object message)
+    cdef object accept_start(self, int status, object headers)
+    cdef object start_response(self)
     cdef object open_stream(self)
     cdef object write(self, bytes data)
     cdef object finish(self)
     cdef object respond(self, bytes body)
+    cpdef object start(self, object context)
+    cpdef bint respond_now(self, int status, object headers, object body)

@@ -7,7 +7,8 @@ an unchanged app was tested with.
 import asyncio
 import functools
 
-from freelane.fastcore.headers import check_headers, text_headers
+from freelane.fastcore.gateway cimport Gateway
+from freelane.fastcore.headers cimport check_headers, content_length, text_headers
 
 cdef enum:
     # Request body, as far as the app was told.
@@ -36,7 +37,7 @@ cdef list ERROR_HEADERS = [
 cdef class HTTPExchange:
     """``receive`` and ``send`` for one request, and the task that runs the app with them."""
 
-    def __cinit__(self, object gateway, object proto, object source, object scope):
+    def __cinit__(self, Gateway gateway, object proto, object source, object scope):
         self.gateway = gateway
         self.proto = proto
         self.source = source
@@ -50,7 +51,7 @@ cdef class HTTPExchange:
         self.stage = IDLE
         self.stepping = False
 
-    def start(self, object context):
+    cpdef object start(self, object context):
         """Run the app in a task that takes its first step at once."""
         # While the first step runs, a start message need not arrange for its own flush.
         self.stepping = True
@@ -61,7 +62,7 @@ cdef class HTTPExchange:
 
     async def run(self):
         """Call the app; answer for it when it fails."""
-        cdef object gateway = self.gateway
+        cdef Gateway gateway = self.gateway
         gateway.active.add(self)
         try:
             if self.answer is None:
@@ -312,7 +313,8 @@ cdef class HTTPExchange:
         if self.stage == IDLE:
             if kind != "http.response.start":
                 raise RuntimeError(f"Expected ASGI message 'http.response.start', but got '{kind}'.")
-            self.accept_start(message)
+            self.accept_start(message["status"], message.get("headers", ()))
+            self.start_response()
             return
         if self.stage == COMPLETE:
             raise RuntimeError(f"Unexpected ASGI message '{kind}' sent, after response already completed.")
@@ -352,19 +354,16 @@ cdef class HTTPExchange:
                 await self.settle(pending)
             self.finish()
 
-    cdef object accept_start(self, object message):
-        cdef object name, value
-        self.status = message["status"]
-        self.headers = check_headers(message.get("headers", ()))
-        self.sized = False
-        self.body_due = 0
-        for name, value in self.headers:
-            if name == b"content-length":
-                self.sized = True
-                self.body_due = int(value)
-                break
-        if self.rsgi:
-            self.headers = text_headers(self.headers)
+    cdef object accept_start(self, int status, object headers):
+        # Raises for what cannot be sent, and then has changed nothing.
+        cdef list checked = check_headers(headers)
+        cdef long long due = content_length(checked)
+        self.headers = text_headers(checked) if self.rsgi else checked
+        self.status = status
+        self.sized = due >= 0
+        self.body_due = due if due >= 0 else 0
+
+    cdef object start_response(self):
         self.stage = HELD
         if self.gateway.observed:
             self.gateway.observe(self.scope, self.status, self.headers)
@@ -464,26 +463,27 @@ cdef class HTTPExchange:
         self.headers = None
         self.completed()
 
-    def respond_now(self, int status, object headers, object body):
+    cpdef bint respond_now(self, int status, object headers, object body):
         """Send a whole response from a thread that has this exchange to itself.
 
         Returns False, with nothing sent, for one that the app's own path must send or refuse.
         """
         cdef bytes data = body if type(body) is bytes else bytes(body)
-        cdef Py_ssize_t due = -1
-        for name, value in headers:
-            if name == b"content-length":
-                due = int(value)
-                break
-        if not self.head and due != len(data) and not (due < 0 and status in (204, 304)):
+        if self.stage != IDLE or self.disconnected:
             return False
-        self.stepping = True
         try:
-            self.accept_start({"status": status, "headers": headers})
+            self.accept_start(status, headers)
         except BaseException:
             return False
-        finally:
-            self.stepping = False
+        if not self.head:
+            if self.sized:
+                if self.body_due != len(data):
+                    return False
+            elif status != 204 and status != 304:
+                return False
+        self.stage = HELD
+        if self.gateway.observed:
+            self.gateway.observe(self.scope, self.status, self.headers)
         self.respond(b"" if self.head else data)
         return True
 
@@ -494,7 +494,8 @@ cdef class HTTPExchange:
         if self.stage != IDLE:
             self.cut()
             return
-        self.accept_start({"status": 500, "headers": ERROR_HEADERS})
+        self.accept_start(500, ERROR_HEADERS)
+        self.start_response()
         self.body_due = 0
         self.respond(b"" if self.head else b"Internal Server Error")
 

@@ -6,6 +6,9 @@ cdef extern from "Python.h":
     int PyDict_GetItemRef(object mapping, object key, PyObject** result) except -1
 
 
+cpdef dict complete_scope(dict scope, str root_path, dict state)
+
+
 cdef class Scope(dict):
     # Guards `source` and the filling of keys.
     cdef cython.pymutex lock

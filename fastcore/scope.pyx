@@ -3,7 +3,9 @@
 from urllib.parse import quote
 
 cimport cython
+from cpython.dict cimport PyDict_SetItem
 from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_AsLatin1String
 from cpython.ref cimport Py_XDECREF
 
 cdef object UNFILLED = object()
@@ -84,31 +86,26 @@ cdef class Scope(dict):
     """
 
     def __init__(self, source, bint websocket, str root_path, dict state, forwarded=None):
-        cdef str path = source.path
-        cdef dict target = <dict>self
-        dict.__init__(self)
+        cdef str path = source.path, version = source.http_version, scheme = source.scheme
         if websocket:
-            dict.__setitem__(target, "type", "websocket")
-            dict.__setitem__(target, "asgi", {"version": "3.0", "spec_version": "2.4"})
-            dict.__setitem__(target, "http_version", VERSIONS[source.http_version])
-            scheme = WS_SCHEMES[source.scheme]
+            PyDict_SetItem(self, "type", "websocket")
+            PyDict_SetItem(self, "asgi", {"version": "3.0", "spec_version": "2.4"})
+            scheme = WS_SCHEMES[scheme]
+            PyDict_SetItem(self, "subprotocols", subprotocols(source))
         else:
-            dict.__setitem__(target, "type", "http")
-            dict.__setitem__(target, "asgi", {"version": "3.0", "spec_version": "2.3"})
-            dict.__setitem__(target, "http_version", VERSIONS[source.http_version])
-            scheme = source.scheme
-            dict.__setitem__(target, "method", source.method)
-        dict.__setitem__(target, "scheme", scheme if forwarded is None else UNFILLED)
-        dict.__setitem__(target, "server", UNFILLED)
-        dict.__setitem__(target, "client", UNFILLED)
-        dict.__setitem__(target, "root_path", root_path)
-        dict.__setitem__(target, "path", root_path + path if root_path else path)
-        dict.__setitem__(target, "raw_path", UNFILLED)
-        dict.__setitem__(target, "query_string", source.query_string.encode("latin-1"))
-        dict.__setitem__(target, "headers", UNFILLED)
-        dict.__setitem__(target, "state", state.copy())
-        if websocket:
-            dict.__setitem__(target, "subprotocols", subprotocols(source))
+            PyDict_SetItem(self, "type", "http")
+            PyDict_SetItem(self, "asgi", {"version": "3.0", "spec_version": "2.3"})
+            PyDict_SetItem(self, "method", source.method)
+        PyDict_SetItem(self, "http_version", VERSIONS[version])
+        PyDict_SetItem(self, "scheme", scheme if forwarded is None else UNFILLED)
+        PyDict_SetItem(self, "server", UNFILLED)
+        PyDict_SetItem(self, "client", UNFILLED)
+        PyDict_SetItem(self, "root_path", root_path)
+        PyDict_SetItem(self, "path", root_path + path if root_path else path)
+        PyDict_SetItem(self, "raw_path", UNFILLED)
+        PyDict_SetItem(self, "query_string", PyUnicode_AsLatin1String(source.query_string))
+        PyDict_SetItem(self, "headers", UNFILLED)
+        PyDict_SetItem(self, "state", state.copy())
         self.source = source
         self.forwarded = forwarded
 

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from freelane.adapters.starlette import stack, threads
 from freelane.adapters.starlette.direct import Direct
+from freelane.adapters.starlette.plan import Entry
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routes import mounted_apps, websocket_routes
 from freelane.adapters.starlette.table import route_table
@@ -45,7 +46,7 @@ class StarletteAdapter:
         """Whether some requests may be answered on the server's threads."""
         if self.router is None or self.obstacle:
             return False
-        return any(getattr(entry, "plan", None) and entry.plan.lane == "free" for entry in self.router.table.entries)
+        return any(type(entry) is Entry and entry.plan.lane == "free" for *_, entry in self.router.table.rows)
 
     def bind(self, gateway: Any) -> Direct | None:
         """The direct way for one gateway's requests, where there is one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from starlette._utils import is_async_callable
@@ -49,9 +49,9 @@ class Reader:
             and router.middleware_stack == router.app
         )
 
-    def observed(self, app: Any) -> bool:
-        """Whether something of the app's set-up must see every request, as of now."""
-        return False
+    def watching(self, app: Any) -> Callable[[], bool] | None:
+        """What says whether something of the app's set-up must see every request, if anything can."""
+        return None
 
     def root_path(self, app: Any) -> str:
         """The root path that the app itself sets."""
@@ -65,15 +65,21 @@ class Reader:
         """Every router whose routes are part of this one's table."""
         yield router
 
-    def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row | None]:
-        """The table of ``router``, in the order of registration; None ends what can be read.
+    def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row]:
+        """The routes of ``router`` for HTTP, in their order, as far as they can be read.
 
         ``nested(router)`` is the compiled form of a mounted router.
         """
         for index, route in enumerate(router.routes):
-            yield self.row(router.routes, index, route, nested)
+            if isinstance(route, WebSocketRoute):
+                continue
+            row = self.row(router.routes, index, route, nested)
+            if row is None:
+                return  # it may match anything that follows
+            yield row
 
     def row(self, siblings: list[Any], index: int, route: Any, nested: Callable[[Any], Any]) -> Row | None:
+        """None for a kind of route that a path does not tell, such as Host or the user's own."""
         kind = type(route)
         if kind is Route:
             constants = self.constants(route, endpoint=route.endpoint)
@@ -83,9 +89,6 @@ class Reader:
             inner = route.app
             app = nested(inner) if isinstance(inner, Router) and self.own_router(inner) else route.handle
             return route.path, None, True, MountEntry(route, app, self.constants(route))
-        if isinstance(route, WebSocketRoute):
-            return route.path, (), False, None
-        # A Host, or a class of the user's, may match anything that follows.
         return None
 
     def constants(self, route: Any, **more: Any) -> dict[str, Any]:
@@ -108,17 +111,9 @@ def is_request_response(app: Any) -> bool:
     )
 
 
-def radix(rows: Iterator[Row | None]) -> tuple[Callable[[str, str], Any], list[Entry | MountEntry]]:
-    """The match function of a table, and its entries."""
+def radix(rows: Iterable[Row], value: Callable[[Any], Any]) -> Callable[[str, str], Any]:
+    """The match function of a table that holds ``value(entry)`` for each entry."""
     tree = RadixRouter("first", convertors=CONVERTOR_TYPES)
-    entries = []
-    for row in rows:
-        if row is None:
-            break
-        path, names, prefix, entry = row
-        if names == ():
-            continue  # a WebSocket's: no HTTP request matches it
-        tree.add(path, names, entry, prefix=prefix)
-        if entry is not None:
-            entries.append(entry)
-    return tree.publish().match, entries
+    for path, names, prefix, entry in rows:
+        tree.add(path, names, value(entry), prefix=prefix)
+    return tree.publish().match

@@ -18,7 +18,8 @@ class Table:
     def __init__(self, reader: Reader, router: Any, nested: Callable[[Any], Any]) -> None:
         # Taken before the routes are read, so that one added meanwhile is noticed.
         self.watched = [(holder, holder.routes, len(holder.routes)) for holder in reader.routers(router)]
-        self.match, self.entries = radix(reader.rows(router, nested))
+        self.rows = list(reader.rows(router, nested))
+        self.match = radix(self.rows, lambda entry: entry)
 
     def current(self) -> bool:
         """Whether no route was added or taken away since."""

@@ -1,0 +1,170 @@
+"""What answers a route's requests in the app's place, from its plan.
+
+Only a plain response is sent straight away. What else follows an endpoint (an exception, a
+stream, background work) goes through the app's own layers, entered behind the endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette._exception_handler import wrap_app_handling_exceptions
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from freelane.adapters.starlette.plan import ASGIApp, Delegate, Entry
+from freelane.adapters.starlette.threads import ThreadCalls, thread_name
+from freelane.fastcore.http import HTTPExchange
+
+Answer = Callable[[HTTPExchange], Awaitable[None]]
+Serve = Callable[[HTTPExchange, bytes | None], ASGIApp | None]
+
+
+class Answers:
+    """Makes the answers of one gateway. ``behind`` is the app's layers around ``continue_scope``."""
+
+    def __init__(self, behind: ASGIApp, gateway: Any, calls: ThreadCalls | None) -> None:
+        self.behind = behind
+        self.gateway = gateway
+        self.calls = calls
+
+    async def go_behind(self, exchange: HTTPExchange, rest: ASGIApp) -> None:
+        exchange.scope["freelane.continue"] = rest
+        await self.behind(exchange.scope, exchange.receive, exchange.send)
+
+    def answer(self, entry: Entry) -> Answer:
+        """For the loop lane."""
+        plan, call, go_behind = entry.plan, entry.plan.call, self.go_behind
+        if call is None:
+            return self.through_layers(entry)
+        if plan.lane == "free":
+            call = on_thread(call)
+        if plan.body:
+            return self.answer_with_body(entry, call)
+
+        async def answer(exchange: HTTPExchange) -> None:
+            request: Any = Request(exchange.scope, exchange.receive, exchange.send)
+            try:
+                response = await call(request)
+            except Delegate:
+                rest = entry.app
+            except Exception as exc:
+                rest = Outcome(request, None, exc).go_on
+            else:
+                if is_plain(response) and exchange.respond_now(
+                    response.status_code, response.raw_headers, response.body
+                ):
+                    return
+                rest = Outcome(request, response, None).go_on
+            await go_behind(exchange, rest)
+
+        return answer
+
+    def through_layers(self, entry: Entry) -> Answer:
+        async def answer(exchange: HTTPExchange) -> None:
+            await self.go_behind(exchange, entry.plan.app)
+
+        return answer
+
+    def answer_with_body(self, entry: Entry, call: Callable[..., Any]) -> Answer:
+        go_behind = self.go_behind
+
+        async def answer(exchange: HTTPExchange) -> None:
+            try:
+                body = await exchange.body()
+            except ConnectionError:
+                # The framework finds the same when it reads.
+                await go_behind(exchange, entry.app)
+                return
+            request: Any = Request(exchange.scope, exchange.receive, exchange.send)
+            try:
+                response = await call(request, body)
+            except Delegate:
+                exchange.take_body(body)
+                rest = entry.app
+            except Exception as exc:
+                rest = Outcome(request, None, exc).go_on
+            else:
+                if is_plain(response) and exchange.respond_now(
+                    response.status_code, response.raw_headers, response.body
+                ):
+                    return
+                rest = Outcome(request, response, None).go_on
+            await go_behind(exchange, rest)
+
+        return answer
+
+    def serve(self, entry: Entry) -> Serve | None:
+        """For the free lane; None for a route that needs the loop."""
+        plan, call, calls = entry.plan, entry.plan.call, self.calls
+        if call is None or plan.lane != "free" or calls is None:
+            return None
+        context, observed, behind = self.gateway.context, self.gateway.observed, self.behind
+
+        def serve(exchange: HTTPExchange, body: bytes | None) -> ASGIApp | None:
+            scope = exchange.scope
+            if observed:
+                scope["freelane.lane"] = ("free", thread_name())
+            request: Any = Request(scope, exchange.receive, exchange.send)
+            calls.enter()
+            try:
+                run = context.copy().run
+                response = run(call, request) if body is None else run(call, request, body)
+            except Delegate:
+                if body is not None:
+                    exchange.take_body(body)
+                scope["freelane.continue"] = entry.app
+            except BaseException as exc:
+                scope["freelane.continue"] = Outcome(request, None, exc).go_on
+            else:
+                if is_plain(response) and exchange.respond_now(
+                    response.status_code, response.raw_headers, response.body
+                ):
+                    return None
+                scope["freelane.continue"] = Outcome(request, response, None).go_on
+            return behind
+
+        return serve
+
+
+def on_thread(call: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """``call`` on anyio's threads, for a server that has no free lane."""
+
+    async def awaited(*args: Any) -> Any:
+        return await run_in_threadpool(call, *args)
+
+    return awaited
+
+
+def is_plain(response: Any) -> bool:
+    """Whether sending the response is all that is left, and it is there whole."""
+    return type(response).__call__ is Response.__call__ and response.background is None
+
+
+async def continue_scope(scope: Any, receive: Any, send: Any) -> None:
+    """What stands behind the app's layers when they are entered late."""
+    app: ASGIApp = scope.pop("freelane.continue")
+    await app(scope, receive, send)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What an endpoint did, on its way through the app's layers."""
+
+    request: Request
+    response: Any
+    error: BaseException | None
+
+    async def go_on(self, scope: Any, receive: Any, send: Any) -> None:
+        """Go on as ``starlette.routing.request_response`` does when its endpoint returns."""
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if self.error is not None:
+                error, self.error = self.error, None
+                raise error
+            await self.response(scope, receive, send)
+
+        await wrap_app_handling_exceptions(app, self.request)(scope, receive, send)

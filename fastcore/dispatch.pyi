@@ -1,0 +1,56 @@
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from .executor import Executor
+from .gateway import Gateway
+from .http import HTTPExchange
+
+class Guard:
+    attributes: tuple[tuple[Any, str, Any], ...]
+    sizes: tuple[tuple[list[Any], int], ...]
+    places: tuple[tuple[list[Any], int, Any], ...]
+    def __init__(
+        self,
+        attributes: Iterable[tuple[Any, str, Any]] = (),
+        sizes: Iterable[tuple[list[Any], int]] = (),
+        places: Iterable[tuple[list[Any], int, Any]] = (),
+    ) -> None: ...
+    def holds(self) -> bool: ...
+
+class Target:
+    guard: Guard
+    constants: dict[str, Any]
+    fresh: dict[str, dict[str, Any]] | None
+    body: bool
+    def __init__(
+        self,
+        guard: Guard,
+        constants: dict[str, Any],
+        answer: Callable[[HTTPExchange], Awaitable[None]],
+        serve: Callable[[HTTPExchange, bytes | None], Any] | None = None,
+        *,
+        fresh: dict[str, dict[str, Any]] | None = None,
+        body: bool = False,
+    ) -> None: ...
+
+class Table:
+    guard: Guard
+    def __init__(self, guard: Guard, match: Callable[[str, str], Any]) -> None: ...
+
+class Dispatcher:
+    gateway: Gateway
+    executor: Executor | None
+    root_path: str
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        executor: Executor | None = None,
+        root_path: str = "",
+        watching: Callable[[], bool] | None = None,
+        renew: Callable[[], None] | None = None,
+        busy: Callable[[Any], tuple[int, list[tuple[bytes, bytes]], bytes]] | None = None,
+    ) -> None: ...
+    def publish(self, table: Table) -> None: ...
+    def schedule(self, watcher: Any) -> None: ...
+    def take(self, exchange: HTTPExchange) -> None: ...
