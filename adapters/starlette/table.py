@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from starlette.convertors import CONVERTOR_TYPES
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
@@ -39,19 +39,47 @@ def collect(
     routes: Iterable[BaseRoute], prefix: str, around: tuple[Any, ...], unreadable: list[str]
 ) -> Iterator[RouteEntry]:
     for route in routes:
-        if isinstance(route, Route):
-            code = (route.endpoint, *wrappers(route), *dependencies(route), *around)
-            yield RouteEntry("http", methods_of(route), prefix + route.path, route.endpoint, code)
-        elif isinstance(route, WebSocketRoute):
-            code = (route.endpoint, *wrappers(route), *dependencies(route), *around)
-            yield RouteEntry("websocket", None, prefix + route.path, route.endpoint, code)
-        elif isinstance(route, (Mount, Host)):
+        if isinstance(route, (Mount, Host)):
             yield from collect_mount(route, prefix, around, unreadable)
-        elif hasattr(route, "routes"):
+        elif isinstance(route, Route):
+            yield endpoint_entry("http", route, route, prefix, around)
+        elif isinstance(route, WebSocketRoute):
+            yield endpoint_entry("websocket", route, route, prefix, around)
+        elif hasattr(route, "effective_candidates"):
             # Newer FastAPI keeps an included router as one route.
-            yield from collect(route.routes, prefix + getattr(route, "path", ""), around, unreadable)
+            yield from collect(route.effective_candidates(), prefix, around, unreadable)
+        elif (original := getattr(route, "original_route", None)) is not None:
+            yield from collect_included(route, original, prefix, around, unreadable)
         else:
             unreadable.append(f"{type(route).__name__} {prefix}{getattr(route, 'path', '')}")
+
+
+def collect_included(
+    effective: Any, original: BaseRoute, prefix: str, around: tuple[Any, ...], unreadable: list[str]
+) -> Iterator[RouteEntry]:
+    """A route of an included router: ``effective`` has the path and the dependencies that inclusion adds."""
+    if isinstance(original, (Route, WebSocketRoute)):
+        kind: Literal["http", "websocket"] = "http" if isinstance(original, Route) else "websocket"
+        plain = getattr(effective, "starlette_route", None)
+        yield endpoint_entry(kind, original, plain if plain is not None else effective, prefix, around)
+    else:
+        plain = getattr(effective, "starlette_route", None)
+        yield from collect([original if plain is None else plain], prefix, around, unreadable)
+
+
+def endpoint_entry(
+    kind: Literal["http", "websocket"], route: Any, effective: Any, prefix: str, around: tuple[Any, ...]
+) -> RouteEntry:
+    code = (route.endpoint, *wrappers(route), *dependencies(effective), *answers(effective), *around)
+    methods = methods_of(route) if kind == "http" else None
+    return RouteEntry(kind, methods, prefix + effective.path, route.endpoint, code)
+
+
+def answers(route: Any) -> list[Any]:
+    """The response class of a FastAPI route."""
+    found = getattr(route, "response_class", None)
+    found = getattr(found, "value", found)
+    return [found] if isinstance(found, type) else []
 
 
 def collect_mount(

@@ -131,7 +131,7 @@ class Walk:
         """Whether ``module`` is one whose own code is to be read; one that is not is judged here."""
         if not isinstance(module, str) or module not in sys.modules:
             return False
-        if is_own(module) or (is_framework(module) and module not in self.unsafe):
+        if module not in self.unsafe and (is_own(module) or is_framework(module)):
             return True
         behind = self.graph.behind(module, self.unsafe)
         if behind is not None:
