@@ -18,6 +18,7 @@ from freelane.adapters import websocket_routes
 from freelane.config import Settings
 from freelane.errors import ConfigError, StartupError
 from freelane.gil_lane.lane import GilLane, plan, tell
+from freelane.gil_lane.metrics import Page
 from freelane.gil_lane.start import keep_gil_off, prepare
 from freelane.worker import Worker
 
@@ -113,6 +114,7 @@ class Server:
                 worker.finish()
             return 0
         line = self.describe(listener.address, transport, scheduling)
+        page = self.metrics_page(indexes[0])
 
         def serving() -> None:
             if self.gil is not None:
@@ -124,7 +126,18 @@ class Server:
         finally:
             if self.gil is not None:
                 self.gil.stop()
+            if page is not None:
+                page.close()
         return 0
+
+    def metrics_page(self, index: int) -> Page | None:
+        """The counters' page; worker processes, on a build with the GIL, have one each at ports in a row."""
+        port = self.settings.metrics_port
+        if port is None:
+            return None
+        page = Page(self.settings.host, port + index if port else 0, self.gil.supervisor if self.gil is not None else None)
+        logger.info("Metrics at %s.", page.address)
+        return page
 
     def run_workers(self, waiting: threading.Barrier) -> None:
         if len(self.workers) == 1:

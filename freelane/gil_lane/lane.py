@@ -11,6 +11,7 @@ from freelane.adapters import route_table
 from freelane.adapters.entries import RouteTable
 from freelane.config import Settings
 from freelane.errors import ConfigError
+from freelane.gil_lane import metrics
 from freelane.gil_lane.client import LaneClient
 from freelane.gil_lane.detect import Report
 from freelane.gil_lane.routes import GilRoutes, names_of, told
@@ -46,6 +47,8 @@ class GilLane:
         self.supervisor.start([post for post, _ in workers], [client for _, client in workers])
 
     def stop(self) -> None:
+        """End the processes, and log what they did."""
+        metrics.log(self.supervisor)
         self.supervisor.stop()
 
     def describe(self) -> str:
