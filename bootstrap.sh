@@ -244,16 +244,19 @@ make_gil() {
 
 make_peers() {
     # uvicorn as people run it today: with the GIL where the machine has such a Python.
-    local peers python starlette
-    starlette=$("$venv/bin/python" -c 'import importlib.metadata as m; print(m.version("starlette"))')
+    # The frameworks have .venv's versions: only the server may differ.
+    local peers python pins
+    pins=$("$venv/bin/python" -c 'import importlib.metadata as m
+print(*(f"{name}=={m.version(name)}" for name in ("starlette", "fastapi", "pydantic")))')
     python=$(gil_python 11)
     [ -n "$python" ] || { python=$venv/bin/python; say "no Python with the GIL here: the peers run on freelane's"; }
-    peers=$cache/peers/$("$python" -c 'import platform; print(platform.python_version())')-starlette-$starlette
+    peers=$cache/peers/$("$python" -c 'import platform; print(platform.python_version())')-$(tr -s '= ' '-' <<<"$pins")
     if [ ! -f "$peers/ready" ]; then
         say "making the environment of the peers (uvicorn, uvloop, httptools)"
         rm -rf "$peers"
         "$python" -m venv "$peers"
-        printf '%s\n' uvicorn uvloop httptools websockets python-multipart itsdangerous "starlette==$starlette" >"$peers/requirements.txt"
+        # shellcheck disable=SC2086
+        printf '%s\n' uvicorn uvloop httptools websockets python-multipart itsdangerous email-validator $pins >"$peers/requirements.txt"
         pip_install "$peers" "$peers/requirements.txt"
         touch "$peers/ready"
     fi

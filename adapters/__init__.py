@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from freelane.adapters import starlette
+from freelane.adapters import fastapi, starlette
 from freelane.adapters.entries import RouteEntry, RouteTable
+from freelane.adapters.starlette.reader import Reader
 
 
 class Way(Protocol):
@@ -53,8 +54,13 @@ def adapt(app: Any, executor: Any = None, lane: Any = None) -> Adapted:
     Without them, under another RSGI server, `def` endpoints run on anyio's threads.
     """
     if starlette.knows(app):
-        return starlette.make_adapter(app, executor, lane)
+        return starlette.make_adapter(app, executor, lane, reader_for)
     return Unchanged(app)
+
+
+def reader_for(app: Any) -> Reader | None:
+    """What reads an app of Starlette's kind."""
+    return fastapi.reader_for(app) if fastapi.knows(app) else Reader()
 
 
 def websocket_routes(app: Any) -> list[str] | None:

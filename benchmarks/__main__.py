@@ -15,15 +15,18 @@ from . import load, machine, report
 from .load import LoadFailed, Request
 from .runs import LANES, Lane, Row, Say, run_lane
 from .servers import PeersMissing, Server, ServerFailed, granian_asgi, peers_python, subject, uvicorn, versions
+from .suites import SUITES, Suite
 
-BUNDLED = "benchmarks.apps.hello:app"
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    made.add_argument("--app", default=BUNDLED, metavar="MODULE:APP", help="app to serve (default: %(default)s)")
-    made.add_argument("--path", help="measure GET of this path instead of the bundled app's lanes")
-    made.add_argument("--lanes", default="", help=f"comma-separated, of {', '.join(lane.name for lane in LANES)}")
+    named = "; ".join(f"{name}: {', '.join(lane.name for lane in suite.lanes)}" for name, suite in SUITES.items())
+    made.add_argument(
+        "--app", default="hello", help=f"{', '.join(SUITES)} or your own MODULE:APP (default: %(default)s)"
+    )
+    made.add_argument("--path", help="measure GET of this path instead of the app's lanes")
+    made.add_argument("--lanes", default="", help=f"comma-separated; there are, for {named}")
     made.add_argument("--against", choices=("uvicorn", "granian-asgi", "none"), default="uvicorn")
     made.add_argument("--rounds", type=_count, default=5, help="turns per server (default: %(default)s)")
     made.add_argument("--seconds", type=_count, default=5, help="length of a turn (default: %(default)s)")
@@ -38,10 +41,10 @@ def _count(text: str) -> int:
     return number
 
 
-def choose_lanes(names: str, path: str | None) -> list[Lane]:
+def choose_lanes(names: str, path: str | None, lanes: Sequence[Lane] = LANES) -> list[Lane]:
     if path is not None:
         return [Lane("custom", f"GET {path}", Request(path=path))]
-    known = {lane.name: lane for lane in LANES}
+    known = {lane.name: lane for lane in lanes}
     wanted = [name.strip() for name in names.split(",") if name.strip()] or list(known)
     unknown = [name for name in wanted if name not in known]
     if unknown:
@@ -87,12 +90,13 @@ def say_on_stderr(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    lanes = choose_lanes(options.lanes, options.path)
+    suite = SUITES.get(options.app, Suite(options.app, LANES))
+    lanes = choose_lanes(options.lanes, options.path, suite.lanes)
     end_on_sigterm()
     try:
         peer = choose_peer(options.against)
         circumstances, rows, found = compare(
-            options.app, lanes, peer, rounds=options.rounds, seconds=options.seconds, say=say_on_stderr
+            suite.target, lanes, peer, rounds=options.rounds, seconds=options.seconds, say=say_on_stderr
         )
     except PeersMissing as error:
         say_on_stderr(f"no environment for the other server: {error}\n--against none measures without it")

@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from . import __main__ as bench
 from . import load, report
 from .servers import HOST, PeersMissing, Running, ServerFailed, freelane, peers_python, serve, uvicorn
+from .suites import SUITES
 
 DEMO = "benchmarks/apps/demo.py:app"
 # Short on purpose: three lanes, two servers, some forty seconds in all.
@@ -99,7 +100,7 @@ def main() -> int:
             peer = None
         print("\nA short comparison, server on one core and load on the other (see README, Benchmarks):\n", flush=True)
         lanes = bench.choose_lanes(LANES, None)
-        found = bench.compare(bench.BUNDLED, lanes, peer, rounds=ROUNDS, seconds=SECONDS, say=bench.say_on_stderr)
+        found = bench.compare(SUITES["hello"].target, lanes, peer, rounds=ROUNDS, seconds=SECONDS, say=bench.say_on_stderr)
         print(report.text(*found))
     except (ServerFailed, load.LoadFailed) as error:
         print(f"demo: {error}", file=sys.stderr)

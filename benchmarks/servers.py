@@ -21,6 +21,7 @@ from .machine import pinned
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
+FRAMEWORKS = ("starlette", "fastapi", "pydantic", "anyio")
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
@@ -101,7 +102,7 @@ def freelane() -> Server:
             made.append("--show-lanes")
         return made
 
-    return Server("freelane", python, command, ("freelane", "granian", "starlette", "anyio"))
+    return Server("freelane", python, command, ("freelane", "granian", *FRAMEWORKS))
 
 
 def granian_asgi() -> Server:
@@ -115,7 +116,7 @@ def granian_asgi() -> Server:
             made += ["--url-path-prefix", launch.root_path]
         return made
 
-    return Server("granian-asgi", python, command, ("granian", "starlette", "anyio"))
+    return Server("granian-asgi", python, command, ("granian", *FRAMEWORKS))
 
 
 def uvicorn(python: Path) -> Server:
@@ -128,7 +129,7 @@ def uvicorn(python: Path) -> Server:
             made += ["--root-path", launch.root_path]
         return made
 
-    return Server("uvicorn", python, command, ("uvicorn", "uvloop", "httptools", "websockets", "starlette", "anyio"))
+    return Server("uvicorn", python, command, ("uvicorn", "uvloop", "httptools", "websockets", *FRAMEWORKS))
 
 
 def subject() -> Server:

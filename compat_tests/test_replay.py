@@ -8,24 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.servers import freelane, peers_python, serve, uvicorn
 from compat_tests.replay.cases import CASES, ROOT_PATH_CASES
 from compat_tests.replay.compare import differences
 from compat_tests.replay.known import KNOWN, SOMETIMES
-from compat_tests.replay.run import TARGET, Replayer, environment
+from compat_tests.replay.run import TARGET, Pair, running_pair
 
 pytestmark = pytest.mark.thread_unsafe(reason="one pair of servers answers case by case")
 
 # (app, workers, root_path): routes alone, and the same routes behind a stack of middleware.
 SETUPS = {"one worker": ("app", 1, ""), "two workers, middleware": ("stacked", 2, ""), "root path": ("app", 1, "/prefix")}
-
-
-class Pair:
-    """uvicorn and freelane with the same app."""
-
-    def __init__(self, reference: Replayer, tested: Replayer) -> None:
-        self.reference = reference
-        self.tested = tested
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +25,8 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pair]]
     with ExitStack() as stack:
         for name, (app, workers, root_path) in SETUPS.items():
             journal = Path(tmp_path_factory.mktemp("journal"))
-            target, env = f"{TARGET}:{app}", environment(journal)
-            left = stack.enter_context(serve(uvicorn(peers_python()), target, env=env, root_path=root_path))
-            right = stack.enter_context(serve(freelane(), target, env=env, workers=workers, root_path=root_path))
-            made[name] = Pair(Replayer(left.port, journal), Replayer(right.port, journal))
+            pair = running_pair(f"{TARGET}:{app}", journal, workers=workers, root_path=root_path)
+            made[name] = stack.enter_context(pair)
         yield made
 
 

@@ -33,7 +33,6 @@ cdef class Dispatcher:
     cdef readonly Gateway gateway
     cdef readonly object executor
     cdef readonly str root_path
-    cdef object watching             # says whether every request must take the app's own path, or None
     cdef object renew                # called when the table is out of date
     cdef object busy
     # The current table, replaced as one reference.

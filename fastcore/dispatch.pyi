@@ -47,7 +47,6 @@ class Dispatcher:
         *,
         executor: Executor | None = None,
         root_path: str = "",
-        watching: Callable[[], bool] | None = None,
         renew: Callable[[], None] | None = None,
         busy: Callable[[Any], tuple[int, list[tuple[bytes, bytes]], bytes]] | None = None,
     ) -> None: ...

@@ -92,16 +92,14 @@ cdef class Dispatcher:
     """The way of one gateway's requests.
 
     - ``root_path``: what the app itself takes off the front of a path.
-    - ``watching()``: whether every request must take the app's own path for now.
     - ``renew()``: called when the table is out of date; any thread, may be called often.
     - ``busy(watcher)``: the (status, headers, body) for a request beyond the executor's bound.
     """
 
-    def __cinit__(self, Gateway gateway, *, executor=None, str root_path="", watching=None, renew=None, busy=None):
+    def __cinit__(self, Gateway gateway, *, executor=None, str root_path="", renew=None, busy=None):
         self.gateway = gateway
         self.executor = executor
         self.root_path = root_path
-        self.watching = watching
         self.renew = renew
         self.busy = busy
         self.cell = [None]
@@ -117,7 +115,7 @@ cdef class Dispatcher:
         # (target, params), or None where the app's own path must be taken.
         cdef Table table = <Table>PyList_GetItemRef(self.cell, 0)
         cdef object found
-        if table is None or (self.watching is not None and self.watching()):
+        if table is None:
             return None
         if not table.guard.holds():
             if self.renew is not None:

@@ -31,15 +31,16 @@ def knows(app: Any) -> bool:
 class StarletteAdapter:
     """One worker's view of a Starlette app. ``calls`` is None where no executor serves the loop."""
 
-    def __init__(self, app: Any, calls: threads.ThreadCalls | None, reader_for: Callable[[Any], Reader]) -> None:
+    def __init__(self, app: Any, calls: threads.ThreadCalls | None, reader_for: Callable[[Any], Reader | None]) -> None:
         self.app = app
         self.calls = calls
-        self.reader = reader_for(app)
         threads.move_endpoints(app.routes)
         for inner in mounted_apps(app.routes):
-            stack.install(inner, reader_for(inner))
-        self.router = stack.install(app, self.reader)
-        self.obstacle = stack.obstacle(app, self.reader)
+            if (reader := reader_for(inner)) is not None:
+                stack.install(inner, reader)
+        self.reader = reader_for(app)
+        self.router = None if self.reader is None else stack.install(app, self.reader)
+        self.obstacle = "" if self.reader is None else stack.obstacle(app, self.reader)
 
     @property
     def direct(self) -> bool:
@@ -50,16 +51,15 @@ class StarletteAdapter:
 
     def bind(self, gateway: Any) -> Direct | None:
         """The direct way for one gateway's requests, where there is one."""
-        if self.router is None or self.obstacle or (gateway.root_path and self.reader.root_path(self.app)):
+        if self.reader is None or self.router is None or self.obstacle:
+            return None
+        if gateway.root_path and self.reader.root_path(self.app):
             return None
         return Direct(self.app, self.reader, self.router, self.calls, gateway)
 
 
-def reader_for(app: Any) -> Reader:
-    return Reader()
-
-
-def make_adapter(app: Any, executor: Any, lane: Any) -> StarletteAdapter:
+def make_adapter(app: Any, executor: Any, lane: Any, reader_for: Callable[[Any], Reader | None]) -> StarletteAdapter:
+    """``reader_for(app)`` reads an app, mounted ones too; None for one that must be left as it is."""
     calls = None if executor is None else threads.ThreadCalls(executor, lane)
     return StarletteAdapter(app, calls, reader_for)
 

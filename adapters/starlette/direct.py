@@ -21,6 +21,7 @@ class Direct:
         self.app = app
         self.router = router
         self.stack = app.middleware_stack
+        self.marks = tuple(reader.marks(app))
         root_path = reader.root_path(app)
         self.constants = {
             "app": app,
@@ -35,7 +36,6 @@ class Direct:
             gateway,
             executor=None if calls is None else calls.executor,
             root_path=root_path,
-            watching=reader.watching(app),
             renew=self.renew,
             busy=busy,
         )
@@ -48,6 +48,7 @@ class Direct:
         guard = Guard(
             attributes=[
                 (self.app, "middleware_stack", self.stack),
+                *self.marks,
                 *((holder, "routes", routes) for holder, routes, _ in table.watched),
             ],
             sizes=[(routes, count) for _, routes, count in table.watched],

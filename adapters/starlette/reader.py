@@ -49,9 +49,13 @@ class Reader:
             and router.middleware_stack == router.app
         )
 
-    def watching(self, app: Any) -> Callable[[], bool] | None:
-        """What says whether something of the app's set-up must see every request, if anything can."""
-        return None
+    def watched(self, app: Any) -> str:
+        """What of the app's set-up must see every request, in words; empty where nothing must."""
+        return ""
+
+    def marks(self, app: Any) -> Iterable[tuple[Any, str, Any]]:
+        """(object, attribute, value) that stay as they are while nothing has to see every request."""
+        return ()
 
     def root_path(self, app: Any) -> str:
         """The root path that the app itself sets."""

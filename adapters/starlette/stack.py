@@ -54,7 +54,7 @@ def obstacle(app: Any, reader: Reader) -> str:
             return f"{type(layer).__name__} runs around every endpoint"
     if not reader.own_router(app.router):
         return "the app's router has middleware or matching of its own"
-    return ""
+    return reader.watched(app)
 
 
 def handlers(app: Any) -> Any:

@@ -54,6 +54,10 @@ class ThreadCalls:
         self.enter()
         return function(request)
 
+    def entered(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        self.enter()
+        return function(**arguments)
+
     async def run(self, function: Callable[..., Any], request: Any) -> Any:
         """``function(request)`` on a thread; 503 when too many wait for one."""
         try:
@@ -66,6 +70,17 @@ class ThreadCalls:
         # Read by `freelane run --show-lanes`.
         request.scope["freelane.lane"] = ("free", thread_name())
         return self.call(function, request)
+
+
+async def on_executor(function: Callable[..., Any], /, **arguments: Any) -> Any:
+    """``function(**arguments)`` on the executor of the running loop. Raises ExecutorFull.
+
+    On anyio's threads where no executor serves the loop.
+    """
+    calls = calls_by_loop.get(asyncio.get_running_loop())
+    if calls is None:
+        return await run_in_threadpool(function, **arguments)
+    return await calls.executor.submit(calls.entered, function, arguments, lane=calls.lane)
 
 
 def thread_name() -> str:

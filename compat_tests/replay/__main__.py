@@ -9,21 +9,22 @@ from pathlib import Path
 
 from benchmarks.servers import peers_python, serve, subject, uvicorn
 
-from .cases import CASES, ROOT_PATH_CASES
+from .cases import CASES, FASTAPI_CASES, ROOT_PATH_CASES
 from .compare import differences
-from .run import TARGET, Replayer, environment
+from .run import FASTAPI_TARGET, TARGET, Replayer, environment
 
 
 def main() -> int:
     made = argparse.ArgumentParser(prog="python -m compat_tests.replay", description=__doc__)
     made.add_argument("--app", choices=("app", "stacked"), default="app")
+    made.add_argument("--fastapi", action="store_true", help="the FastAPI app instead of the Starlette app")
     made.add_argument("--workers", type=int, default=1)
     made.add_argument("--root-path", default="")
     made.add_argument("--transport", default="auto")
     made.add_argument("names", nargs="*", help="cases; all when none is named")
     options = made.parse_args()
-    cases = ROOT_PATH_CASES if options.root_path else CASES
-    target = f"{TARGET}:{options.app}"
+    cases = FASTAPI_CASES if options.fastapi else ROOT_PATH_CASES if options.root_path else CASES
+    target = f"{FASTAPI_TARGET if options.fastapi else TARGET}:{options.app}"
     with tempfile.TemporaryDirectory() as journal:
         env = environment(Path(journal))
         reference = serve(uvicorn(peers_python()), target, env=env, root_path=options.root_path)
@@ -32,7 +33,9 @@ def main() -> int:
             ours, theirs = Replayer(left.port, Path(journal)), Replayer(right.port, Path(journal))
             differing = 0
             for name in options.names or cases:
-                found = differences(ours.trace(cases[name]), theirs.trace(cases[name]))
+                found = differences(
+                    ours.trace(cases[name]), theirs.trace(cases[name]), reason_phrase=not options.fastapi
+                )
                 differing += bool(found)
                 for aspect, (reference_saw, tested_saw) in found.items():
                     print(f"{name}: {aspect}")

@@ -70,13 +70,20 @@ def _seen(observation: Observation | None) -> dict[str, str]:
             return {observation.name: observation.value}
 
 
-def differences(reference: Sequence[Observation], tested: Sequence[Observation]) -> dict[str, tuple[str, str]]:
-    """Aspect -> (reference, tested), for each aspect of each step that is not the same."""
+def differences(
+    reference: Sequence[Observation], tested: Sequence[Observation], *, reason_phrase: bool = True
+) -> dict[str, tuple[str, str]]:
+    """Aspect -> (reference, tested), for each aspect of each step that is not the same.
+
+    Without ``reason_phrase`` only the status code counts of a status line.
+    """
     found = {}
     for step, (left, right) in enumerate(zip_longest(reference, tested)):
         ours, theirs = _seen(left), _seen(right)
         for aspect in sorted(ours.keys() | theirs.keys()):
             pair = (ours.get(aspect, "absent"), theirs.get(aspect, "absent"))
+            if aspect == "status" and not reason_phrase:
+                pair = (pair[0][:12], pair[1][:12])
             if pair[0] != pair[1]:
                 found[f"{step} {aspect}"] = pair
     return found

@@ -248,3 +248,19 @@ KNOWN: dict[str, tuple[str, set[str]]] = {
         {"1 frame", "3 noted"},
     ),
 }
+
+# The FastAPI app's, served by Granian's ASGI worker.
+FASTAPI_KNOWN: dict[str, tuple[str, set[str]]] = {
+    "ws without token": (
+        REFUSED_HANDSHAKE,
+        {"0 header content-type"},
+    ),
+    "ws wrong room": (
+        REFUSED_HANDSHAKE,
+        {"0 header content-type"},
+    ),
+    "ws refused by handler": (
+        REFUSED_HANDSHAKE,
+        {"0 header sec-websocket-accept", "0 header upgrade"},
+    ),
+}

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from benchmarks.servers import freelane, peers_python, serve, uvicorn
 
 from .case import Case
 from .wire import Observation, Session
 
 TARGET = "compat_tests.replay.app"
+FASTAPI_TARGET = "compat_tests.replay.fastapi_app.app"
 
 
 def environment(journal: Path) -> dict[str, str]:
@@ -43,3 +48,23 @@ class Replayer:
         finally:
             session.close()
         return session.trace
+
+
+@dataclass(frozen=True)
+class Pair:
+    """uvicorn and freelane with the same app."""
+
+    reference: Replayer
+    tested: Replayer
+
+
+@contextmanager
+def running_pair(
+    target: str, journal: Path, *, workers: int = 1, root_path: str = "", transport: str = "auto"
+) -> Iterator[Pair]:
+    """Both servers with ``target``; only freelane's has more than one worker."""
+    env = environment(journal)
+    reference = serve(uvicorn(peers_python()), target, env=env, root_path=root_path)
+    tested = serve(freelane(), target, env=env, workers=workers, root_path=root_path, transport=transport)
+    with reference as left, tested as right:
+        yield Pair(Replayer(left.port, journal), Replayer(right.port, journal))

@@ -1,4 +1,4 @@
-"""Tests of Starlette's that fail through RSGI, by name without parameters, each with its reason."""
+"""Tests of upstream's that fail through RSGI, by name without parameters, each with its reason."""
 
 TRAILERS = "RSGI has no response trailers"
 DEBUG = "RSGI has no way for the http.response.debug extension, which only test clients have"
@@ -6,9 +6,10 @@ DENIAL = "RSGI refuses a WebSocket with a status only: no headers, no body"
 SUBPROTOCOL = "RSGI's accept takes no subprotocol"
 ACCEPT_HEADERS = "RSGI's accept takes no headers"
 CLOSE_CODE = "RSGI does not tell the app the client's close code"
+REFUSED = "a close before accept is an HTTP 403, which has no close code"
 LOCKSTEP = "RSGI's streams do not wait for their reader; freelane paces them by the client's socket"
 
-EXPECTED = {
+STARLETTE = {
     "middleware.test_gzip::test_gzip_trailers": TRAILERS,
     "middleware.test_gzip::test_gzip_excluded_content_type_trailers": TRAILERS,
     "test_applications::test_websocket_raise_http_exception": DENIAL,
@@ -33,7 +34,7 @@ EXPECTED = {
     "test_testclient::test_incomplete_trailers": TRAILERS,
     "test_testclient::test_trailer_error_respects_raise_server_exceptions": TRAILERS,
     "test_websockets::test_client_close": CLOSE_CODE,
-    "test_websockets::test_rejected_connection": "a close before accept is an HTTP 403, which has no close code",
+    "test_websockets::test_rejected_connection": REFUSED,
     "test_websockets::test_send_denial_response": DENIAL,
     "test_websockets::test_send_denial_response_with_streaming_response": DENIAL,
     "test_websockets::test_send_denial_response_with_file_response": DENIAL,
@@ -44,4 +45,17 @@ EXPECTED = {
     "test_websockets::test_additional_headers": ACCEPT_HEADERS,
     "test_websockets::test_websocket_close_reason": "RSGI's close takes no reason",
     "test_websockets::test_receive_wrong_message_type": "an RSGI client cannot send a message of a wrong type",
+}
+
+OWN_LOOPS = "TestClient gives each WebSocket a loop of its own; freelane's WebSockets are of their server's one loop"
+
+FASTAPI = {
+    "test_security_websockets::test_security_websocket": DENIAL,
+    "test_telemetry.test_websockets::test_client_disconnect": CLOSE_CODE,
+    "test_telemetry.test_websockets::test_handled_websocket_exception": REFUSED,
+    "test_telemetry.test_websockets::test_validation_data": REFUSED,
+    "test_tutorial.test_websockets.test_tutorial003::test_websocket_handle_disconnection": OWN_LOOPS,
+    "test_ws_router::test_depend_err_handler": REFUSED,
+    "test_ws_router::test_depend_err_middleware": REFUSED,
+    "test_ws_router::test_depend_validation": REFUSED,
 }

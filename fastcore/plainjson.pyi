@@ -1,0 +1,3 @@
+from typing import Any
+
+def is_plain_json(value: Any, depth: int = 0) -> bool: ...

@@ -1,0 +1,3 @@
+# No state.
+
+cpdef dict last_values(bytes query)
