@@ -15,7 +15,7 @@ from compat_tests.scheduled import Server
 from freelane.testing import Transport
 
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
-EXAMPLES = 150
+EXAMPLES = 100
 SETTINGS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 
 pytestmark = pytest.mark.thread_unsafe(reason="runs event loops of its own")

@@ -25,7 +25,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient
 
 from compat_tests.scheduled import Server
-from freelane.adapters import websocket_routes
+from freelane.adapters import adapt, websocket_routes
+from freelane.fastcore.executor import Executor
+from freelane.fastcore.lane import LoopLane
 
 pytestmark = pytest.mark.thread_unsafe(reason="each test has a loop and its threads")
 

@@ -112,6 +112,26 @@ class Done:
         return iter(())
 
 
+class Ready:
+    """A future of Granian's whose result is there."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> Any:
+        return self.value
+
+    def add_done_callback(self, callback: Any) -> None:
+        callback(self)
+
+    def __await__(self) -> Iterator[Any]:
+        return self.value
+        yield
+
+
 class HTTPProtocol:
     """One request's RSGI protocol; ``head``, ``chunks`` and ``ended`` are what was answered.
 
@@ -143,9 +163,10 @@ class HTTPProtocol:
             if chunk:
                 yield chunk
 
-    def __call__(self) -> asyncio.Future[bytes]:
+    def __call__(self) -> Any:
         self.claim()
-        return asyncio.ensure_future(self.whole())
+        # Asked for on a server's thread too, which has no loop.
+        return Ready(self.content) if isinstance(self.content, bytes) else asyncio.ensure_future(self.whole())
 
     async def whole(self) -> bytes:
         return b"".join([chunk async for chunk in self.parts()])

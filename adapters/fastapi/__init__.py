@@ -1,0 +1,36 @@
+"""FastAPI apps: what FastAPI works out for every request, worked out once at start.
+
+Each route's dependencies and parameters become one generated function (``source``). A route
+that this cannot cover keeps FastAPI's handler, and an unknown FastAPI release keeps all of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from freelane.adapters.starlette.reader import Reader
+
+logger = logging.getLogger("freelane.error")
+told: set[str] = set()
+
+
+def knows(app: Any) -> bool:
+    """Whether ``app`` is a FastAPI app; imports FastAPI only if the app did."""
+    fastapi = sys.modules.get("fastapi")
+    return fastapi is not None and isinstance(app, fastapi.FastAPI)
+
+
+def reader_for(app: Any) -> Reader | None:
+    """The reader of a FastAPI app; None, said once in the log, for a release that is not known."""
+    from freelane.adapters.fastapi import names
+
+    if obstacle := names.obstacle():
+        if obstacle not in told:
+            told.add(obstacle)
+            logger.warning("%s: its own code serves every request, at its own speed.", obstacle)
+        return None
+    from freelane.adapters.fastapi.reader import FastAPIReader
+
+    return FastAPIReader()

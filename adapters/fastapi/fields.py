@@ -1,0 +1,86 @@
+"""Which parameters can be taken straight from the request, and the expression that does it."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import decimal
+import enum
+import types
+import typing
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import params
+from fastapi.dependencies.utils import _get_param_aliases, _get_param_model, _is_json_field
+
+# Annotations whose values FastAPI takes from one string, the last of that name.
+SCALARS = (
+    str, int, float, bool, decimal.Decimal, uuid.UUID,
+    datetime.datetime, datetime.date, datetime.time, datetime.timedelta, type(None),
+)  # fmt: skip
+CONSTANT = (str, int, float, bool, bytes, type(None), enum.Enum, uuid.UUID, decimal.Decimal, datetime.date)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How one parameter is taken. ``validate`` is None where any ``str`` is valid as it is."""
+
+    name: str
+    alias: str
+    validate: Callable[..., Any] | None
+    required: bool
+    default: Any
+    copied: bool
+
+
+def is_scalar(annotation: Any) -> bool:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return is_scalar(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return all(is_scalar(item) for item in typing.get_args(annotation))
+    if origin is typing.Literal:
+        return True
+    return isinstance(annotation, type) and (annotation in SCALARS or issubclass(annotation, enum.Enum))
+
+
+def is_free_text(field: Any) -> bool:
+    """Whether every ``str`` passes the field's validation unchanged."""
+    schema = field._type_adapter.core_schema
+    while schema.get("type") in ("default", "nullable"):
+        schema = schema["schema"]
+    return schema["type"] == "str" and not schema.keys() - {"type", "metadata"}
+
+
+def step(field: Any) -> Step | None:
+    """The step of a path, query, header or cookie parameter; None where FastAPI must take it."""
+    info = field.field_info
+    if _get_param_model(field) is not None or _is_json_field(field) or not is_scalar(info.annotation):
+        return None
+    aliases = _get_param_aliases(field)
+    if len(aliases) != 1 or aliases[0][0] != aliases[0][1]:
+        return None
+    return make_step(field, aliases[0][1])
+
+
+def body_step(field: Any) -> Step | None:
+    """The step of a JSON body, or of one of its members."""
+    aliases = _get_param_aliases(field)
+    if isinstance(field.field_info, params.Form) or len(aliases) != 1:
+        return None
+    return make_step(field, aliases[0][0], text=False)
+
+
+def make_step(field: Any, alias: str, text: bool = True) -> Step | None:
+    info = field.field_info
+    if getattr(info, "validate_default", None):
+        return None
+    validate = None if text and is_free_text(field) else field._type_adapter.validator.validate_python
+    if info.is_required():
+        return Step(field.name, alias, validate, True, None, False)
+    if info.default_factory is None and isinstance(info.default, CONSTANT):
+        return Step(field.name, alias, validate, False, info.default, False)
+    return Step(field.name, alias, validate, False, lambda: copy.deepcopy(field.default), True)

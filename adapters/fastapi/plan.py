@@ -1,0 +1,75 @@
+"""Compile one FastAPI route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi._body_limit import get_body_limit_error
+from fastapi.routing import _FASTAPI_SCOPE_KEY, _resolve_form_limits, request_response
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
+
+from freelane.adapters.fastapi.handler import Handler, NotCovered, read
+from freelane.adapters.fastapi.responses import renderer
+from freelane.adapters.fastapi.source import Writer, needs_loop, needs_stacks
+from freelane.adapters.fastapi.steps import endpoint_context
+from freelane.adapters.starlette.plan import Delegate, Plan
+
+
+def make_plan(app: Any) -> Plan:
+    """The plan of a route whose ASGI app is ``app``."""
+    try:
+        handler = read(app)
+    except NotCovered as exc:
+        return Plan(app, compiled=False, reason=str(exc))
+    render = renderer(handler, endpoint_context(handler.dependant))
+    body = handler.body_field is not None
+    on_loop = Writer(handler, render, on_loop=True).write()
+    inside = request_response(inside_layers(handler, on_loop))
+    if needs_stacks(handler):
+        return Plan(inside)
+    if needs_loop(handler):
+        return Plan(inside, on_loop, body=body)
+    return Plan(inside, Writer(handler, render, on_loop=False).write(), "free", body)
+
+
+def inside_layers(handler: Handler, call: Callable[..., Any]) -> Callable[[Any], Any]:
+    """The compiled handler for a request that came through the app's own layers."""
+    original, overrides = handler.original, handler.overrides
+
+    async def without_body(request: Any) -> Any:
+        try:
+            return await call(request)
+        except Delegate:
+            return await original(request)
+
+    async def with_body(request: Any) -> Any:
+        try:
+            return await call(request, await request.body())
+        except Delegate:
+            return await original(request)
+
+    async def with_form(request: Any) -> Any:
+        if overrides is not None and overrides.dependency_overrides:
+            return await original(request)
+        return await call(request, await read_form(request, handler.form_limits))
+
+    if handler.is_body_form:
+        return with_form
+    return with_body if handler.body_field else without_body
+
+
+async def read_form(request: Any, limits: Any) -> Any:
+    """The form of a request, closed with it; FastAPI's errors for one that cannot be read."""
+    scope = request.scope
+    try:
+        form = await request.form(**_resolve_form_limits(scope.get(_FASTAPI_SCOPE_KEY, {}), limits))
+        scope["fastapi_middleware_astack"].push_async_callback(form.close)
+    except HTTPException:
+        raise
+    except Exception as exc:
+        if MAX_BODY_SIZE_SCOPE_KEY in scope and (error := get_body_limit_error(exc)):
+            raise error from exc
+        raise HTTPException(400, "There was an error parsing the body") from exc
+    return form

@@ -1,0 +1,124 @@
+"""What an endpoint returned, as a response: FastAPI's serialization with its choices made at start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import ResponseValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import _build_response_args
+from fastapi.utils import is_body_allowed_for_status_code
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from freelane.adapters.fastapi.handler import Handler
+from freelane.fastcore.plainjson import is_plain_json
+
+# What starlette.responses.JSONResponse.render makes a new one of for every response.
+encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class Ready(Response):
+    """A response whose status, headers and body are known; nothing is worked out again."""
+
+    background = None
+
+    def __init__(self, status_code: int, raw_headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status_code = status_code
+        self.raw_headers = raw_headers
+        self.body = body
+
+
+# (request, what the endpoint returned, background tasks, injected response) -> response
+Render = Callable[[Any, Any, Any, Any], Response]
+
+
+def renderer(handler: Handler, endpoint_context: Callable[[Any], Any]) -> Render:
+    """The last step of a plan."""
+    content = json_content(handler) if is_json(handler) else None
+    serialize = serializer(handler, endpoint_context)
+    status_code, response_class = handler.status_code, handler.response_class
+    if handler.default_class and handler.response_field is not None:
+        response_class = json_bytes_response
+    headers = json_headers(status_code or 200)
+
+    def render(request: Any, value: Any, background: Any, injected: Any) -> Response:
+        if isinstance(value, Response):
+            if value.background is None:
+                value.background = background
+            return value
+        if injected is None and background is None and content is not None and headers is not None:
+            body = content(request, value)
+            length = str(len(body)).encode("latin-1")
+            return Ready(status_code or 200, [(b"content-length", length), headers], body)
+        solved = SimpleNamespace(background_tasks=background, response=injected or NOTHING)
+        arguments = _build_response_args(status_code=status_code, solved_result=solved)
+        response = response_class(serialize(request, value), **arguments)
+        if not is_body_allowed_for_status_code(response.status_code):
+            response.body = b""
+        if injected is not None:
+            response.headers.raw.extend(injected.headers.raw)
+        return response
+
+    return render
+
+
+NOTHING = SimpleNamespace(status_code=None)
+
+
+def is_json(handler: Handler) -> bool:
+    """Whether the response is JSON as FastAPI makes it by itself."""
+    return handler.response_class is JSONResponse and (handler.default_class or handler.response_field is None)
+
+
+def json_headers(status_code: int) -> tuple[bytes, bytes] | None:
+    """The header after Content-Length; None for a status that has another set of headers."""
+    sample = Response(b"", status_code, media_type="application/json")
+    if is_body_allowed_for_status_code(status_code) and [name for name, _ in sample.raw_headers] == [
+        b"content-length",
+        b"content-type",
+    ]:
+        return sample.raw_headers[1]
+    return None
+
+
+def json_bytes_response(content: bytes, **arguments: Any) -> Response:
+    return Response(content, media_type="application/json", **arguments)
+
+
+def json_content(handler: Handler) -> Callable[[Any, Any], bytes]:
+    """``(request, value) -> body`` for a JSON response."""
+    if handler.response_field is not None:
+        return serializer(handler, lambda _: {})
+
+    def content(request: Any, value: Any) -> bytes:
+        if not is_plain_json(value):
+            value = jsonable_encoder(value)
+        return encode(value).encode("utf-8")
+
+    return content
+
+
+def serializer(handler: Handler, endpoint_context: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """``(request, value) -> content``, as ``fastapi.routing.serialize_response``."""
+    field, dump = handler.response_field, handler.dump
+    if field is None:
+        return lambda request, value: jsonable_encoder(value)
+    validate = field._type_adapter.validator.validate_python
+    write = field.serialize_json if handler.default_class else field.serialize
+
+    def serialize(request: Any, value: Any) -> Any:
+        try:
+            checked = validate(value, from_attributes=True)
+        except ValidationError:
+            checked, errors = field.validate(value, {}, loc=("response",))
+            if errors:
+                context = endpoint_context(request)
+                raise ResponseValidationError(errors=errors, body=value, endpoint_ctx=context) from None
+        return write(checked, **dump)
+
+    return serialize

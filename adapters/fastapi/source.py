@@ -1,0 +1,330 @@
+"""Write a route's handler as Python source: FastAPI's solve_dependencies, unrolled for one route.
+
+The order of everything that can be seen is FastAPI's: dependencies before the parameters of
+whoever asks for them, errors collected in that order, the endpoint called only when there is
+none, a dependency called only when its own parameters have none. The first thing that does
+not fit sends the parameters of that function, and of no other, through FastAPI's own code.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi.background import BackgroundTasks
+from fastapi.dependencies.models import (
+    Dependant,
+    _get_cache_key,
+    _get_oauth_scopes,
+    _is_async_gen_callable,
+    _is_coroutine_callable,
+    _is_gen_callable,
+)
+from fastapi.dependencies.utils import _should_embed_body_fields
+from fastapi.security import SecurityScopes
+from fastapi.security.base import SecurityBase
+
+from freelane.adapters.fastapi import fields, steps
+from freelane.adapters.fastapi.handler import Handler, below
+from freelane.adapters.fastapi.responses import Render
+from freelane.adapters.starlette.plan import Delegate
+from freelane.fastcore.query import last_values
+
+INDENT = "    "
+
+
+def yields(call: Any) -> bool:
+    return _is_gen_callable(call) or _is_async_gen_callable(call)
+
+
+def never_waits(call: Any) -> bool:
+    """Whether ``call`` is one of FastAPI's security schemes, which are coroutine functions in form only."""
+    kind = type(call)
+    return isinstance(call, SecurityBase) and kind.__module__.startswith("fastapi.security.")
+
+
+def needs_loop(handler: Handler) -> bool:
+    """Whether some step of the route has to run on the event loop."""
+    if handler.is_coroutine or handler.is_body_form:
+        return True
+    return any(
+        yields(sub.call) or (_is_coroutine_callable(sub.call) and not never_waits(sub.call)) for sub in handler.calls()
+    )
+
+
+def needs_stacks(handler: Handler) -> bool:
+    """Whether something is closed after the response."""
+    return handler.is_body_form or any(yields(sub.call) for sub in handler.calls())
+
+
+def shows_request(handler: Handler) -> bool:
+    """Whether some code of the app's gets the request."""
+    return any(
+        (dependant.request_param_name or dependant.http_connection_param_name) and not never_waits(dependant.call)
+        for dependant in (handler.dependant, *handler.calls())
+    )
+
+
+def can_fail(dependant: Dependant) -> bool:
+    return any(
+        node.path_params or node.query_params or node.header_params or node.cookie_params or node.body_params
+        for node in (dependant, *below(dependant))
+    )
+
+
+@dataclass
+class Solved:
+    """What was generated for one dependency: its value, and where its errors are in the list."""
+
+    value: str
+    span: tuple[str, str] | None
+
+
+@dataclass
+class Writer:
+    """Writes one handler. ``on_loop`` writes a coroutine function, else a function for one thread."""
+
+    handler: Handler
+    render: Render
+    on_loop: bool
+    lines: list[str] = field(default_factory=list)
+    names: dict[str, Any] = field(default_factory=dict)
+    solved: dict[Any, Solved] = field(default_factory=dict)
+    depth: int = 1
+    count: int = 0
+    taken: set[str] = field(default_factory=set)
+
+    def add(self, line: str) -> None:
+        self.lines.append(INDENT * self.depth + line)
+
+    def name(self, value: Any, stem: str) -> str:
+        """A global of the generated function that holds ``value``."""
+        made = self.unused(stem)
+        self.names[made] = value
+        return made
+
+    def unused(self, stem: str) -> str:
+        """A name that the generated function does not have yet."""
+        if not (stem.isidentifier() and stem.isascii()):
+            stem = "call"
+        while True:
+            self.count += 1
+            made = f"{stem}_{self.count}"
+            if made not in self.taken:
+                self.taken.add(made)
+                return made
+
+    def write(self) -> Callable[..., Any]:
+        """The handler: ``(request)``, or ``(request, body)`` where the route has a body."""
+        handler = self.handler
+        context = steps.endpoint_context(handler.dependant)
+        self.prologue()
+        errors = can_fail(handler.dependant)
+        if errors:
+            self.add("errors = []")
+        arguments, _ = self.solve(handler.dependant)
+        if errors:
+            self.add("if errors:")
+            data = "data" if handler.body_field else "Undefined"
+            self.add(f"{INDENT}raise {self.name(steps.invalid, 'invalid')}({self.name(context, 'context')}, request, errors, {data})")
+        self.add(f"value = {self.call(handler.dependant, arguments, last=True)}")
+        background = "background" if self.uses("background_tasks_param_name") else "None"
+        response = "response" if self.uses("response_param_name") else "None"
+        self.add(f"return {self.name(self.render, 'render')}(request, value, {background}, {response})")
+        parameters = "request, body" if handler.body_field else "request"
+        head = f"{'async ' if self.on_loop else ''}def handler({parameters}):"
+        self.names["Undefined"] = steps.Undefined
+        source = "\n".join([head, *self.lines])
+        exec(compile(source, f"<freelane handler of {handler.dependant.path}>", "exec"), self.names)
+        made: Callable[..., Any] = self.names["handler"]
+        made.source = source  # type: ignore[attr-defined]
+        return made
+
+    def uses(self, attribute: str) -> bool:
+        return any(getattr(node, attribute) for node in (self.handler.dependant, *self.handler.calls()))
+
+    def prologue(self) -> None:
+        handler = self.handler
+        if handler.overrides is not None and handler.dependant.dependencies and not handler.is_body_form:
+            self.add(f"if {self.name(handler.overrides, 'provider')}.dependency_overrides:")
+            self.add(f"{INDENT}raise {self.name(Delegate, 'Delegate')}")
+        if handler.is_body_form:
+            self.add("data = body")
+        elif handler.body_field:
+            self.add(f"data = {self.name(steps.parse_body, 'parse')}(request, body, {handler.strict_content_type!r})")
+            if shows_request(handler):
+                self.add(f"{self.name(steps.keep_body, 'keep')}(request, body, data)")
+        if self.uses("query_params"):
+            self.add(f"query = {self.name(last_values, 'last_values')}(request.scope['query_string'])")
+        if self.uses("path_params"):
+            self.add("path = request.scope['path_params']")
+        if self.uses("header_params"):
+            self.add("headers = request.headers")
+        if self.uses("cookie_params"):
+            self.add("cookies = request.cookies")
+        if self.uses("response_param_name"):
+            self.add(f"response = {self.name(steps.injected_response, 'injected')}()")
+        if self.uses("background_tasks_param_name"):
+            self.add("background = None")
+
+    def solve(self, dependant: Dependant) -> tuple[dict[str, str], tuple[str, str] | None]:
+        """Write what finds the arguments of one call: their expressions, and the span of its errors."""
+        arguments: dict[str, str] = {}
+        span: tuple[str, str] | None = None
+        if can_fail(dependant):
+            span = self.unused("from"), self.unused("to")
+            self.add(f"{span[0]} = len(errors)")
+        for sub in dependant.dependencies:
+            value = self.dependency(sub)
+            if sub.name is not None:
+                arguments[sub.name] = value
+        arguments |= self.own(dependant)
+        self.special(dependant, arguments)
+        if span:
+            self.add(f"{span[1]} = len(errors)")
+        return arguments, span
+
+    def dependency(self, sub: Dependant) -> str:
+        """Write the solving and the call of a dependency; returns the name of its value."""
+        key = _get_cache_key(dependant=sub)
+        known = self.solved.get(key)
+        if known is not None and sub.use_cache and all(inner.use_cache for inner in below(sub)):
+            # FastAPI validates its parameters once more, with the same outcome.
+            if known.span:
+                self.add(f"if {known.span[0]} != {known.span[1]}:")
+                self.add(f"{INDENT}errors.extend(errors[{known.span[0]}:{known.span[1]}])")
+            return known.value
+        arguments, span = self.solve(sub)
+        value = self.unused("value")
+        if known is not None and sub.use_cache:
+            # Its own dependencies were called again; its value is the first one's.
+            return known.value
+        if span:
+            self.add(f"{value} = None")
+            self.add(f"if {span[0]} == {span[1]}:")
+            self.depth += 1
+        self.add(f"{value} = {self.call(sub, arguments)}")
+        if span:
+            self.depth -= 1
+        self.solved.setdefault(key, Solved(value, span))
+        return value
+
+    def own(self, dependant: Dependant) -> dict[str, str]:
+        """Write what takes the parameters that a function names itself."""
+        body = list(dependant.body_params)
+        everything = [
+            *((item, "path") for item in dependant.path_params),
+            *((item, "query") for item in dependant.query_params),
+            *((item, "headers") for item in dependant.header_params),
+            *((item, "cookies") for item in dependant.cookie_params),
+            *((item, "data") for item in body),
+        ]
+        if not everything:
+            return {}
+        arguments = {item.name: self.unused(item.name) for item, _ in everything}
+        single = len(body) == 1 and not self.handler.embed_body_fields and not _should_embed_body_fields(body)
+        expressions = [self.expression(item, source, single) for item, source in everything]
+        if all(expression is not None for expression in expressions):
+            self.add("try:")
+            for (item, _), expression in zip(everything, expressions):
+                for line in expression or ():
+                    self.add(INDENT + line.replace("TARGET", arguments[item.name]))
+            self.add("except Exception:")
+            self.depth += 1
+            self.by_fastapi(dependant, arguments)
+            self.depth -= 1
+        else:
+            self.by_fastapi(dependant, arguments)
+        return arguments
+
+    def by_fastapi(self, dependant: Dependant, arguments: dict[str, str]) -> None:
+        form = self.handler.is_body_form and bool(dependant.body_params)
+        make = steps.own_form_arguments if form else steps.own_arguments
+        own = self.name(make(dependant, self.handler.embed_body_fields), "own")
+        data = "data" if dependant.body_params else "Undefined"
+        self.add(f"values, wrong = {'await ' if form else ''}{own}(request, {data})")
+        self.add("errors += wrong")
+        for name, target in arguments.items():
+            self.add(f"{target} = values.get({name!r})")
+
+    def expression(self, item: Any, source: str, single: bool) -> list[str] | None:
+        """Lines that set TARGET; they raise for what FastAPI must look at."""
+        if source == "data":
+            if self.handler.is_body_form:
+                return None
+            step = fields.body_step(item)
+        else:
+            step = fields.step(item)
+        if step is None or (source == "path" and not step.required):
+            return None
+        if source == "path" and step.validate is None:
+            # A convertor may have made something else of it.
+            step = fields.make_step(item, step.alias, text=False)
+            assert step is not None
+        return self.whole_body(step) if source == "data" and single else self.member(step, source)
+
+    def member(self, step: fields.Step, source: str) -> list[str]:
+        if step.required:
+            return [f"TARGET = {self.validated(step, f'{source}[{step.alias!r}]')}"]
+        missing = "Undefined" if source == "data" else "None"
+        default = "Undefined" if source == "data" else ""
+        get = f"{source}.get({step.alias!r}{', ' + default if default else ''})"
+        return [
+            f"TARGET = {get}",
+            f"TARGET = {self.default(step)} if TARGET is {missing} else {self.validated(step, 'TARGET')}",
+        ]
+
+    def whole_body(self, step: fields.Step) -> list[str]:
+        if step.required:
+            # An empty body is Undefined, which FastAPI reports as missing.
+            return ["if data is Undefined: raise KeyError", f"TARGET = {self.validated(step, 'data')}"]
+        return [f"TARGET = {self.default(step)} if data is Undefined else {self.validated(step, 'data')}"]
+
+    def default(self, step: fields.Step) -> str:
+        name = self.name(step.default, "default")
+        return f"{name}()" if step.copied else name
+
+    def validated(self, step: fields.Step, value: str) -> str:
+        if step.validate is None:
+            return value
+        return f"{self.name(step.validate, 'validate')}({value}, from_attributes=True)"
+
+    def special(self, dependant: Dependant, arguments: dict[str, str]) -> None:
+        """The arguments that FastAPI fills in by their type."""
+        if dependant.http_connection_param_name:
+            arguments[dependant.http_connection_param_name] = "request"
+        if dependant.request_param_name:
+            arguments[dependant.request_param_name] = "request"
+        if dependant.background_tasks_param_name:
+            self.add("if background is None:")
+            self.add(f"{INDENT}background = {self.name(BackgroundTasks, 'BackgroundTasks')}()")
+            arguments[dependant.background_tasks_param_name] = "background"
+        if dependant.response_param_name:
+            arguments[dependant.response_param_name] = "response"
+        if dependant.security_scopes_param_name:
+            scopes = self.name(_get_oauth_scopes(dependant=dependant), "scopes")
+            made = f"{self.name(SecurityScopes, 'SecurityScopes')}(scopes={scopes}.copy())"
+            arguments[dependant.security_scopes_param_name] = made
+
+    def call(self, dependant: Dependant, arguments: dict[str, str], last: bool = False) -> str:
+        call = self.name(dependant.call, getattr(dependant.call, "__name__", "call"))
+        written = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        if yields(dependant.call):
+            enter = self.name(steps.enter_generator, "enter")
+            own = self.name(dependant, "dependant")
+            values = ", ".join(f"{name!r}: {value}" for name, value in arguments.items())
+            return f"await {enter}(request, {own}, {dependant.scope == 'function'}, {{{values}}})"
+        if _is_coroutine_callable(dependant.call):
+            if self.on_loop:
+                return f"await {call}({written})"
+            return f"{self.name(steps.finish, 'finish')}({call}({written}))"
+        if self.on_loop:
+            return f"await {self.name(steps.in_thread, 'in_thread')}({call}{', ' + written if written else ''})"
+        if last and not self.handler.dependant.dependencies:
+            return f"{call}({written})"
+        # FastAPI gives every such call a copy of the context of its own.
+        copied = self.name(contextvars.copy_context, "copy_context")
+        return f"{copied}().run({call}{', ' + written if written else ''})"
+
