@@ -88,7 +88,7 @@ def foreign_modules(python: str) -> list[str]:
         "set(sys.builtin_module_names))))"
     )
     try:
-        done = subprocess.run([python, "-c", code], text=True, capture_output=True, timeout=60, check=True)
+        done = subprocess.run([python, "-P", "-c", code], text=True, capture_output=True, timeout=60, check=True)
         theirs = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return []
