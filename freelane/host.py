@@ -99,6 +99,7 @@ class Server:
         if self.gil is not None:
             if self.restart:
                 keep_gil_off(report)
+            self.gil.share(len(indexes))
             tell(self.gil.routes, report)
         self.workers = [
             Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil)

@@ -87,8 +87,8 @@ class Worker:
         way = adapted.bind(self.gateway)
         schedule = self.gateway.schedule if way is None else way.schedule
         if self.gil is not None:
-            client = self.gil_client = self.gil.connect(self.number - 1, self.gateway, settings.workers)
-            schedule = self.gil.routes.schedule(client, self.lane.post, self.rsgi, schedule)
+            client = self.gil_client = self.gil.connect(self.gateway)
+            schedule = self.gil.routes.schedule(client, self.rsgi, schedule)
         options = _granian.WorkerOptions(
             threads=min(self.executor.cores, settings.threads) + RESERVE if adapted.direct else 1,
             backpressure=BACKLOG,

@@ -35,7 +35,9 @@ class Lane:
 
     @property
     def free(self) -> bool:
-        return self.ready and self.busy < self.client.limit and not self.process.retired
+        process = self.process
+        # One that was killed may not be gone yet.
+        return self.ready and self.busy < self.client.limit and not process.retired and not process.reason
 
     def open(self, call: Call, waited: float) -> int:
         """Give ``call`` a stream of this lane; returns its number."""
@@ -118,13 +120,15 @@ class LaneClient:
 
     ``gateway`` opens exchanges; ``limit`` is how many calls a lane process may work on for this
     worker at once, ``backlog`` how many may wait. ``submit``, ``attach`` and the rest belong to
-    the loop's thread; ``begin`` is for ``LoopLane.post``.
+    the loop's thread, which ``post`` leads to.
     """
 
     def __init__(self, index: int, gateway: Any, *, timeout: float, limit: int, backlog: int) -> None:
         self.index = index
         self.gateway = gateway
         self.loop: asyncio.AbstractEventLoop = gateway.loop
+        # Runs ``callback(argument)`` on the loop, from any thread.
+        self.post = gateway.lane.post
         self.timeout = timeout
         self.limit = limit
         self.backlog = backlog

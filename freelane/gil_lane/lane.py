@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable
+import threading
 from typing import Any
 
 from freelane.adapters import route_table
@@ -27,24 +27,27 @@ class GilLane:
         self.routes = routes
         self.settings = settings
         self.supervisor = Supervisor(target, settings)
-        self.workers: dict[int, tuple[Callable[..., bool], LaneClient]] = {}
+        # Of this process; ``lock`` guards it while the workers start.
+        self.clients: list[LaneClient] = []
+        self.lock = threading.Lock()
+        self.limit = settings.threads
 
-    def connect(self, index: int, gateway: Any, count: int) -> LaneClient:
-        """The client of worker ``index`` of ``count``, on its loop's thread."""
+    def share(self, workers: int) -> None:
+        """Let so many workers of this process share each lane process."""
+        self.limit = max(1, self.settings.threads // workers)
+
+    def connect(self, gateway: Any) -> LaneClient:
+        """A worker's client, on its loop's thread."""
         settings = self.settings
-        client = LaneClient(
-            index,
-            gateway,
-            timeout=settings.gil_timeout,
-            limit=max(1, settings.threads // count),
-            backlog=settings.gil_backlog,
-        )
-        self.workers[index] = gateway.lane.post, client
+        with self.lock:
+            client = LaneClient(
+                len(self.clients), gateway, timeout=settings.gil_timeout, limit=self.limit, backlog=settings.gil_backlog
+            )
+            self.clients.append(client)
         return client
 
     def start(self) -> None:
-        workers = [self.workers[index] for index in sorted(self.workers)]
-        self.supervisor.start([post for post, _ in workers], [client for _, client in workers])
+        self.supervisor.start(self.clients)
 
     def stop(self) -> None:
         """End the processes, and log what they did."""

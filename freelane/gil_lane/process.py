@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import ctypes
 import json
 import logging
 import os
@@ -19,7 +18,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from freelane import logs
+from freelane import logs, processes
 from freelane.adapters import adapt
 from freelane.errors import StartupError
 from freelane.fastcore import wire
@@ -36,7 +35,6 @@ from freelane.loader import load
 logger = logging.getLogger("freelane.error")
 
 EXIT_STARTUP = 3
-PR_SET_PDEATHSIG = 1
 
 
 class LaneScope(dict[str, Any]):
@@ -197,20 +195,9 @@ class Process:
             connection.link.flush()
 
 
-def die_with_the_server(parent: int) -> None:
-    """End this process when the server ends, however it does (prctl(2), PR_SET_PDEATHSIG).
-
-    Elsewhere than on Linux the end of the connection is all there is.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     spec = json.loads((sys.argv[1:] if argv is None else argv)[0])
-    die_with_the_server(spec["parent"])
+    processes.die_with(spec["parent"])
     # The server says when to end; a terminal or service manager tells the whole group.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)

@@ -61,9 +61,9 @@ class GilRoutes:
             return False
         return type(found) is tuple and found[0] is not None
 
-    def schedule(self, client: Any, post: Any, rsgi: bool, otherwise: Any) -> Any:
+    def schedule(self, client: Any, rsgi: bool, otherwise: Any) -> Any:
         """The function that Granian's threads call: the lane's requests to ``client``, the rest to ``otherwise``."""
-        wanted, begin = self.wanted, client.begin
+        wanted, post, begin = self.wanted, client.post, client.begin
 
         def schedule(watcher: Any) -> None:
             source = watcher.scope

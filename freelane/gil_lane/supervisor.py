@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,21 +197,18 @@ class Slot:
 class Supervisor:
     """The lane processes of one server process.
 
-    ``workers`` are functions, one for each worker, that run ``callback(argument)`` on its
-    loop (``LoopLane.post``) and ``clients`` the ``LaneClient`` there. ``start`` and ``stop``
-    are called from the main thread.
+    ``clients`` are the ``LaneClient`` of each worker, reached through its loop's lane.
     """
 
     def __init__(self, target: str, settings: Settings) -> None:
         self.target = target
         self.settings = settings
-        self.posts: list[Callable[[Callable[[Any], Any], Any], bool]] = []
         self.clients: list[Any] = []
         self.slots = [Slot(self, number) for number in range(1, settings.gil_workers + 1)]
         self.stopping = threading.Event()
 
-    def start(self, posts: Sequence[Callable[[Callable[[Any], Any], Any], bool]], clients: Sequence[Any]) -> None:
-        self.posts, self.clients = list(posts), list(clients)
+    def start(self, clients: Sequence[Any]) -> None:
+        self.clients = list(clients)
         for slot in self.slots:
             slot.launch()
         threading.Thread(target=self.watch_memory, name="freelane-gil-memory", daemon=True).start()
@@ -242,8 +239,8 @@ class Supervisor:
         with slot.lock:
             slot.current = process
             slot.processes.append(process)
-        for post, client, (ours, _) in zip(self.posts, self.clients, pairs):
-            if not post(client.attach, (process, ours)):
+        for client, (ours, _) in zip(self.clients, pairs):
+            if not client.post(client.attach, (process, ours)):
                 ours.close()
         return process
 
@@ -258,12 +255,12 @@ class Supervisor:
         return [*lane_python(settings), "-m", "freelane.gil_lane.process", json.dumps(spec)]
 
     def tell_failure(self, why: str) -> None:
-        for post, client in zip(self.posts, self.clients):
-            post(client.fail, why)
+        for client in self.clients:
+            client.post(client.fail, why)
 
     def tell_retired(self, process: LaneProcess) -> None:
-        for post, client in zip(self.posts, self.clients):
-            post(client.dismiss, process)
+        for client in self.clients:
+            client.post(client.dismiss, process)
 
     def watch_memory(self) -> None:
         """Look at every process's memory, and end one that has more than it may."""
