@@ -327,6 +327,18 @@ def encode_accept(uint32_t stream, subprotocol, list headers):
     return made
 
 
+def has_body(scope):
+    """Whether a request may have a body (RFC 9112, 6.3; in HTTP/2 a length may be missing)."""
+    cdef list headers = scope["headers"]
+    cdef tuple pair
+    for pair in headers:
+        if pair[0] == b"content-length":
+            return pair[1] != b"0"
+        if pair[0] == b"transfer-encoding":
+            return True
+    return scope["http_version"] not in ("1.0", "1.1") and scope["method"] not in ("GET", "HEAD")
+
+
 # -- reading
 
 cdef class Reader:

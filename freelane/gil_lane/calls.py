@@ -35,7 +35,7 @@ def error_headers(status: int) -> list[tuple[bytes, bytes]]:
 class Call:
     """What HTTP and WebSocket calls share: their place in a lane, credit, events."""
 
-    __slots__ = ("client", "exchange", "lane", "stream", "queued", "since", "begun", "over", "running", "events",
+    __slots__ = ("client", "exchange", "lane", "stream", "queued", "since", "waited", "begun", "over", "running", "events",
                  "waiter", "credit", "earned", "room", "used", "watch", "gone")  # fmt: skip
 
     def __init__(self, client: LaneClient, exchange: Any) -> None:
@@ -45,6 +45,7 @@ class Call:
         self.stream = 0
         # When it began to wait for a lane, and when the lane was last given something (loop time).
         self.queued = self.since = client.loop.time()
+        self.waited = False
         self.begun = False
         self.over = False
         self.running = False
@@ -62,8 +63,9 @@ class Call:
     def dispatch(self, lane: Lane) -> None:
         """Hand this call to ``lane``."""
         self.lane = lane
-        self.since = self.client.loop.time()
-        self.stream = lane.open(self, self.since - self.queued)
+        if self.waited:
+            self.since = self.client.loop.time()
+        self.stream = lane.open(self, self.since - self.queued if self.waited else 0.0)
         try:
             lane.link.write(self.request())
         except Exception as exc:
@@ -85,14 +87,19 @@ class Call:
         if self.over:
             return
         self.over = True
-        if self.lane is not None:
-            self.begin()
-            self.lane.close(self)
-        else:
+        lane = self.lane
+        if lane is None:
             self.client.forget(self)
-        watch, self.watch = self.watch, None
-        if watch is not None and watch is not asyncio.current_task(self.client.loop):
-            watch.cancel()
+        else:
+            if not self.begun:
+                self.begun = True
+                lane.began(self.client.loop.time() - self.since)
+            lane.calls.pop(self.stream, None)
+        watch = self.watch
+        if watch is not None:
+            self.watch = None
+            if watch is not asyncio.current_task(self.client.loop):
+                watch.cancel()
         if self.earned is not None and not self.earned.done():
             self.earned.set_result(None)
 
@@ -193,7 +200,7 @@ class HTTPCall(Call):
 
     def start(self) -> None:
         """Begin, on the loop's thread."""
-        if has_body(self.exchange.scope):
+        if wire.has_body(self.exchange.scope):
             self.run_exchange()
         else:
             self.client.submit(self)
@@ -423,13 +430,3 @@ class WebSocketCall(Call):
         elif status != 502 or self.lane is not None and not self.lane.alive:
             await send({"type": "websocket.close", "code": 1011, "reason": ""})
         # Else the app left without closing, and so does the exchange.
-
-
-def has_body(scope: Any) -> bool:
-    """Whether a request may have a body (RFC 9112, 6.3; in HTTP/2 a length may be missing)."""
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return bool(value != b"0")
-        if name == b"transfer-encoding":
-            return True
-    return scope["http_version"] not in ("1.0", "1.1") and scope["method"] not in ("GET", "HEAD")

@@ -25,6 +25,7 @@ class Lane:
     def __init__(self, client: LaneClient, process: Any, sock: socket.socket) -> None:
         self.client = client
         self.process = process
+        self.load = process.loads[client.index]
         self.calls: dict[int, Call] = {}
         self.last = 0
         self.busy = 0
@@ -41,27 +42,26 @@ class Lane:
 
     def open(self, call: Call, waited: float) -> int:
         """Give ``call`` a stream of this lane; returns its number."""
-        self.last += 1
-        self.calls[self.last] = call
+        self.last = last = self.last + 1
+        self.calls[last] = call
         self.busy += 1
-        load = self.process.loads[self.client.index]
-        load.busy = self.busy
+        load = self.load
+        load.busy += 1
         load.requests += 1
-        load.waited += waited
-        self.process.count()
-        return self.last
+        if waited:
+            load.waited += waited
+        if self.client.counted:
+            self.process.count()
+        return last
 
     def began(self, worked: float) -> None:
         """A call has its answer, or the beginning of it."""
         self.busy -= 1
-        load = self.process.loads[self.client.index]
-        load.busy = self.busy
+        load = self.load
+        load.busy -= 1
         load.worked += worked
         if self.client.queue:
             self.client.loop.call_soon(self.client.serve_queue)
-
-    def close(self, call: Call) -> None:
-        self.calls.pop(call.stream, None)
 
     def on_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if stream:
@@ -123,7 +123,7 @@ class LaneClient:
     the loop's thread, which ``post`` leads to.
     """
 
-    def __init__(self, index: int, gateway: Any, *, timeout: float, limit: int, backlog: int) -> None:
+    def __init__(self, index: int, gateway: Any, *, timeout: float, limit: int, backlog: int, counted: bool) -> None:
         self.index = index
         self.gateway = gateway
         self.loop: asyncio.AbstractEventLoop = gateway.loop
@@ -131,6 +131,8 @@ class LaneClient:
         self.post = gateway.lane.post
         self.timeout = timeout
         self.limit = limit
+        # Whether processes are replaced after so many requests.
+        self.counted = counted
         self.backlog = backlog
         self.lanes: list[Lane] = []
         self.queue: deque[Call] = deque()
@@ -168,10 +170,14 @@ class LaneClient:
             self.refused += 1
             call.fail(503)
         else:
+            call.waited = True
             self.queue.append(call)
 
     def choose(self) -> Lane | None:
         """The least busy lane that takes one more call."""
+        if len(self.lanes) == 1:
+            lane = self.lanes[0]
+            return lane if lane.free else None
         best = None
         for lane in self.lanes:
             if lane.free and (best is None or lane.process.busy < best.process.busy):

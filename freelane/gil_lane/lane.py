@@ -41,7 +41,12 @@ class GilLane:
         settings = self.settings
         with self.lock:
             client = LaneClient(
-                len(self.clients), gateway, timeout=settings.gil_timeout, limit=self.limit, backlog=settings.gil_backlog
+                len(self.clients),
+                gateway,
+                timeout=settings.gil_timeout,
+                limit=self.limit,
+                backlog=settings.gil_backlog,
+                counted=settings.gil_max_requests is not None,
             )
             self.clients.append(client)
         return client

@@ -124,10 +124,10 @@ class HTTPStream(Stream):
 
     def __init__(self, streams: dict[int, Any], link: Link, id: int, body: bytes, ended: bool) -> None:
         super().__init__(streams, link, id)
-        self.parts: deque[bytes] = deque()
+        self.parts: deque[bytes] | None = None
         if body:
             # It comes with the request and uses no credit.
-            self.parts.append(body)
+            self.parts = deque((body,))
             self.used -= len(body) + wire.HEADER_SIZE
         self.body_ended = ended
         self.head: tuple[int, list[tuple[bytes, bytes]]] | None = None
@@ -137,6 +137,8 @@ class HTTPStream(Stream):
     def on_body(self, data: bytes, ended: bool) -> None:
         self.arrive(len(data) + wire.HEADER_SIZE)
         if data:
+            if self.parts is None:
+                self.parts = deque()
             self.parts.append(data)
         else:
             self.take(wire.HEADER_SIZE)

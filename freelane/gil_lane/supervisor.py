@@ -68,7 +68,7 @@ class LaneProcess:
     def count(self) -> None:
         """A request was handed over."""
         most = self.slot.supervisor.settings.gil_max_requests
-        if most and not self.retired and self.requests >= most:
+        if most is not None and not self.retired and self.requests >= most:
             self.slot.retire(self, f"it has had --gil-max-requests {most}")
 
     def on_ready(self) -> None:
