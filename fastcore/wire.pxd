@@ -39,3 +39,7 @@ cdef class Reader:
 
 cpdef bytes frame(int kind, int flags, uint32_t stream, bytes payload)
 cpdef bytes frame_head(int kind, int flags, uint32_t stream, Py_ssize_t length)
+cpdef bytes encode_request(uint32_t stream, scope, bytes body, bint end)
+cpdef bytes encode_response(uint32_t stream, int status, list headers, bytes body, bint end)
+cpdef tuple decode_response(bytes payload)
+cpdef bint has_body(scope) except -1

@@ -240,7 +240,7 @@ cdef void put_peer(unsigned char** at, bytes host, uint32_t port) noexcept:
 cdef uint32_t peer_port(object peer) except? 0xFFFFFFFF:
     return NO_PORT if peer[1] is None else <uint32_t>peer[1]
 
-def encode_request(uint32_t stream, scope, bytes body, bint end):
+cpdef bytes encode_request(uint32_t stream, scope, bytes body, bint end):
     """A REQUEST frame for an ASGI scope (without its ``state`` and what the server added).
 
     ``body`` is at most MAX_INLINE bytes. Raises ValueError for a scope beyond MAX_HEAD.
@@ -297,7 +297,7 @@ def encode_request(uint32_t stream, scope, bytes body, bint end):
     put_bytes(&at, body)
     return made
 
-def encode_response(uint32_t stream, int status, list headers, bytes body, bint end):
+cpdef bytes encode_response(uint32_t stream, int status, list headers, bytes body, bint end):
     """A RESPONSE frame; ``body`` is at most MAX_INLINE bytes. Raises ValueError beyond a limit."""
     cdef Py_ssize_t size = 2 + headers_size(headers)
     cdef bytes made
@@ -327,7 +327,7 @@ def encode_accept(uint32_t stream, subprotocol, list headers):
     return made
 
 
-def has_body(scope):
+cpdef bint has_body(scope) except -1:
     """Whether a request may have a body (RFC 9112, 6.3; in HTTP/2 a length may be missing)."""
     cdef list headers = scope["headers"]
     cdef tuple pair
@@ -441,7 +441,7 @@ def decode_request(bytes payload not None, scope, dict state not None):
             scope["extensions"] = {"websocket.http.response": {}}
     return reader.rest()
 
-def decode_response(bytes payload not None):
+cpdef tuple decode_response(bytes payload):
     """``(status, headers, body's beginning)`` of a RESPONSE. Raises ProtocolError."""
     cdef Reader reader = Reader(payload)
     cdef int status = reader.number(2)

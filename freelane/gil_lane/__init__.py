@@ -2,7 +2,7 @@
 
 - ``marks``: the ``@freelane.gil`` decorator
 - ``routes``: which requests go to the lane
-- ``client``, ``calls``: a worker's side of the connections, one call per request
+- ``client``: a worker's side, over the connections and calls of ``fastcore.calls``
 - ``supervisor``: starts, watches, ends and replaces the processes
 - ``process``, ``streams``: what runs in such a process
 - ``detect``, ``extensions``, ``reach``: which endpoints need the lane, found without being told

@@ -9,110 +9,12 @@ from collections import deque
 from typing import Any
 
 from freelane.fastcore import wire
-from freelane.fastcore.link import Link
-from freelane.gil_lane.calls import Call, HTTPCall, WebSocketCall
+from freelane.fastcore.calls import PING, Call, HTTPCall, Lane, WebSocketCall
 
 logger = logging.getLogger("freelane.error")
 
 # How often calls are looked at for their time and their client (seconds).
 SWEEP = 0.05
-PING = 1.0
-
-
-class Lane:
-    """One worker's connection to one lane process. Belongs to the loop's thread."""
-
-    def __init__(self, client: LaneClient, process: Any, sock: socket.socket) -> None:
-        self.client = client
-        self.process = process
-        self.load = process.loads[client.index]
-        self.calls: dict[int, Call] = {}
-        self.last = 0
-        self.busy = 0
-        self.ready = False
-        self.alive = True
-        self.pinged: float | None = None
-        self.link = Link(client.loop, sock, wire.FROM_LANE, self.on_frame, self.on_closed)
-
-    @property
-    def free(self) -> bool:
-        process = self.process
-        # One that was killed may not be gone yet.
-        return self.ready and self.busy < self.client.limit and not process.retired and not process.reason
-
-    def open(self, call: Call, waited: float) -> int:
-        """Give ``call`` a stream of this lane; returns its number."""
-        self.last = last = self.last + 1
-        self.calls[last] = call
-        self.busy += 1
-        load = self.load
-        load.busy += 1
-        load.requests += 1
-        if waited:
-            load.waited += waited
-        if self.client.counted:
-            self.process.count()
-        return last
-
-    def began(self, worked: float) -> None:
-        """A call has its answer, or the beginning of it."""
-        self.busy -= 1
-        load = self.load
-        load.busy -= 1
-        load.worked += worked
-        if self.client.queue:
-            self.client.loop.call_soon(self.client.serve_queue)
-
-    def on_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if stream:
-            call = self.calls.get(stream)
-            if call is not None:
-                call.on_frame(kind, flags, payload)
-            elif stream > self.last:
-                raise wire.ProtocolError(f"stream {stream} never began")
-        elif kind == wire.READY:
-            self.ready = True
-            self.process.on_ready()
-            self.client.failure = None
-            self.client.serve_queue()
-        elif kind == wire.FAILED:
-            self.process.on_failed(payload.decode("utf-8", "replace"))
-        elif kind == wire.PONG:
-            self.pinged = None
-        else:
-            raise wire.ProtocolError(f"a frame of kind {kind} without a stream")
-
-    def on_closed(self, error: Exception | None) -> None:
-        """The process is gone, or cannot be understood any more: what it had is lost."""
-        self.alive = self.ready = False
-        if error is not None:
-            self.process.kill(f"its connection broke: {error}")
-        calls = list(self.calls.values())
-        self.process.lost += len(calls)
-        self.client.lanes.remove(self)
-        for call in calls:
-            call.fail(self.process.loss_status(call))
-        self.client.serve_queue()
-
-    def sweep(self, now: float) -> None:
-        """Look for calls that take too long, and for clients that left."""
-        timeout = self.client.timeout
-        for call in list(self.calls.values()):
-            age = now - call.since
-            if not call.begun and age > timeout:
-                route = call.exchange.scope["path"]
-                self.process.kill(f"{route} took longer than --gil-timeout {timeout:g}")
-                call.fail(504)
-            elif age > 2 * SWEEP:
-                call.look_for_disconnect()
-
-    def ping(self, now: float) -> None:
-        """End a process that does nothing any more, for a background task that never returns."""
-        if self.pinged is None:
-            self.pinged = now
-            self.link.write(wire.number_frame(wire.PING, 0, 0))
-        elif now - self.pinged > self.client.timeout + PING:
-            self.process.kill(f"it was busy for longer than --gil-timeout {self.client.timeout:g}")
 
 
 class LaneClient:

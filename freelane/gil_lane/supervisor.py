@@ -13,11 +13,11 @@ import sysconfig
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from freelane.config import Settings
+from freelane.fastcore.calls import Load
 
 logger = logging.getLogger("freelane.error")
 
@@ -27,16 +27,6 @@ LONGEST = 30.0
 # How often memory is looked at (seconds).
 WATCH = 0.1
 SOCKET_BUFFER = 4 << 20
-
-
-@dataclass(slots=True)
-class Load:
-    """What one worker knows of one lane process. Written by that worker's loop only."""
-
-    busy: int = 0
-    requests: int = 0
-    waited: float = 0.0
-    worked: float = 0.0
 
 
 class LaneProcess:

@@ -1,30 +1,48 @@
-"""In the server: one request or WebSocket on its way through a lane process.
+# cython: language_level=3, freethreading_compatible=True
+"""One worker's connection to a lane process, and the requests and WebSockets on it.
 
 A call belongs to the thread of its worker's loop. A request without a body whose whole
 response comes in one frame costs no task; any other is run by its exchange's own task, as an
-ASGI app that speaks to the lane.
+ASGI app that speaks to the lane. Frames: fastcore/wire.pyx.
 """
-
-from __future__ import annotations
-
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
 
 from freelane.fastcore import wire
 
-if TYPE_CHECKING:
-    from freelane.gil_lane.client import Lane, LaneClient
+from freelane.fastcore.link cimport Link
+from freelane.fastcore.wire cimport decode_response, encode_request, frame, frame_head, has_body
+
+cdef int READY = wire.READY
+cdef int FAILED = wire.FAILED
+cdef int RESPONSE = wire.RESPONSE
+cdef int BODY = wire.BODY
+cdef int ACCEPT = wire.ACCEPT
+cdef int MESSAGE = wire.MESSAGE
+cdef int CLOSE = wire.CLOSE
+cdef int CREDIT = wire.CREDIT
+cdef int RESET = wire.RESET
+cdef int PONG = wire.PONG
+cdef int END = wire.END
+cdef int TEXT = wire.TEXT
+cdef int SOON = wire.SOON
+cdef Py_ssize_t WINDOW = wire.WINDOW
+cdef Py_ssize_t MAX_CHUNK = wire.MAX_CHUNK
+cdef Py_ssize_t MAX_INLINE = wire.MAX_INLINE
+cdef Py_ssize_t HEADER_SIZE = wire.HEADER_SIZE
+
+# A client is watched when its call takes longer than this, and a lane process is asked for a
+# sign of life so often (seconds).
+cdef double LONG = 0.1
+PING = 1.0
 
 # Kinds of events that come from this process and not from the lane; the payload is a status.
 REFUSED = 0
 PHRASES = {500: b"Internal Server Error", 502: b"Bad Gateway", 503: b"Service Unavailable", 504: b"Gateway Timeout"}
 COPY = 1 << 14
 
-Event = tuple[int, int, Any]
 
-
-def error_headers(status: int) -> list[tuple[bytes, bytes]]:
+def error_headers(status):
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(PHRASES[status])).encode("ascii")),
@@ -32,16 +50,113 @@ def error_headers(status: int) -> list[tuple[bytes, bytes]]:
     return [*headers, (b"retry-after", b"1")] if status == 503 else headers
 
 
-class Call:
+cdef class Load:
+    """What one worker knows of one lane process: requests, and seconds. Any thread may read it."""
+
+
+cdef class Lane:
+    """One worker's connection to one lane process. Belongs to the loop's thread."""
+
+    def __cinit__(self, client, process, sock):
+        self.client = client
+        self.process = process
+        self.load = process.loads[client.index]
+        self.calls = {}
+        self.last = 0
+        self.busy = 0
+        self.ready = False
+        self.alive = True
+        self.pinged = None
+        self.link = Link(client.loop, sock, wire.FROM_LANE, self.on_frame, self.on_closed)
+
+    @property
+    def free(self):
+        process = self.process
+        # One that was killed may not be gone yet.
+        return self.ready and self.busy < self.client.limit and not process.retired and not process.reason
+
+    cdef unsigned int open(self, Call call, double waited) except 0:
+        """Give ``call`` a stream of this lane; returns its number."""
+        self.last += 1
+        self.calls[self.last] = call
+        self.busy += 1
+        cdef Load load = self.load
+        load.busy += 1
+        load.requests += 1
+        if waited:
+            load.waited += waited
+        if self.client.counted:
+            self.process.count()
+        return self.last
+
+    cdef object began(self, double worked):
+        """A call has its answer, or the beginning of it."""
+        self.busy -= 1
+        cdef Load load = self.load
+        load.busy -= 1
+        load.worked += worked
+        if self.client.queue:
+            self.client.loop.call_soon(self.client.serve_queue)
+
+    def on_frame(self, int kind, int flags, unsigned int stream, bytes payload):
+        if stream:
+            call = self.calls.get(stream)
+            if call is not None:
+                (<Call>call).on_frame(kind, flags, payload)
+            elif stream > self.last:
+                raise wire.ProtocolError(f"stream {stream} never began")
+        elif kind == READY:
+            self.ready = True
+            self.process.on_ready()
+            self.client.failure = None
+            self.client.serve_queue()
+        elif kind == FAILED:
+            self.process.on_failed(payload.decode("utf-8", "replace"))
+        elif kind == PONG:
+            self.pinged = None
+        else:
+            raise wire.ProtocolError(f"a frame of kind {kind} without a stream")
+
+    def on_closed(self, error):
+        """The process is gone, or cannot be understood any more: what it had is lost."""
+        self.alive = self.ready = False
+        if error is not None:
+            self.process.kill(f"its connection broke: {error}")
+        calls = list(self.calls.values())
+        self.process.lost += len(calls)
+        self.client.lanes.remove(self)
+        for call in calls:
+            call.fail(self.process.loss_status(call))
+        self.client.serve_queue()
+
+    def sweep(self, now):
+        """Look for calls that take too long, and for clients that left."""
+        timeout = self.client.timeout
+        for call in list(self.calls.values()):
+            age = now - call.since
+            if not call.begun and age > timeout:
+                route = call.exchange.scope["path"]
+                self.process.kill(f"{route} took longer than --gil-timeout {timeout:g}")
+                call.fail(504)
+            elif age > LONG:
+                call.look_for_disconnect()
+
+    def ping(self, now):
+        """End a process that does nothing any more, for a background task that never returns."""
+        if self.pinged is None:
+            self.pinged = now
+            self.link.write(wire.number_frame(wire.PING, 0, 0))
+        elif now - self.pinged > self.client.timeout + PING:
+            self.process.kill(f"it was busy for longer than --gil-timeout {self.client.timeout:g}")
+
+
+cdef class Call:
     """What HTTP and WebSocket calls share: their place in a lane, credit, events."""
 
-    __slots__ = ("client", "exchange", "lane", "stream", "queued", "since", "waited", "begun", "over", "running", "events",
-                 "waiter", "credit", "earned", "room", "used", "watch", "gone")  # fmt: skip
-
-    def __init__(self, client: LaneClient, exchange: Any) -> None:
+    def __cinit__(self, client, exchange):
         self.client = client
         self.exchange = exchange
-        self.lane: Lane | None = None
+        self.lane = None
         self.stream = 0
         # When it began to wait for a lane, and when the lane was last given something (loop time).
         self.queued = self.since = client.loop.time()
@@ -49,18 +164,18 @@ class Call:
         self.begun = False
         self.over = False
         self.running = False
-        self.events: deque[Event] | None = None
-        self.waiter: asyncio.Future[None] | None = None
-        self.credit = wire.WINDOW
-        self.earned: asyncio.Future[None] | None = None
-        self.room = wire.WINDOW
+        self.events = None
+        self.waiter = None
+        self.credit = WINDOW
+        self.earned = None
+        self.room = WINDOW
         self.used = 0
-        self.watch: asyncio.Task[None] | None = None
+        self.watch = None
         self.gone = False
 
     # -- the lane
 
-    def dispatch(self, lane: Lane) -> None:
+    cpdef object dispatch(self, Lane lane):
         """Hand this call to ``lane``."""
         self.lane = lane
         if self.waited:
@@ -72,18 +187,19 @@ class Call:
             self.client.log_error("The request could not be handed to the gil lane\n", exc)
             self.fail(500)
 
-    def request(self) -> bytes:
+    cpdef bytes request(self):
         """The REQUEST frame. Raises ValueError for one beyond the protocol's limits."""
         raise NotImplementedError
 
-    def begin(self) -> None:
-        """The lane has answered: its time no longer counts."""
+    cdef object begin(self):
+        # The lane has answered: its time no longer counts.
         if not self.begun and self.lane is not None:
             self.begun = True
             self.lane.began(self.client.loop.time() - self.since)
 
-    def finish(self) -> None:
+    cpdef object finish(self):
         """Nothing more of this call concerns the lane."""
+        cdef Lane lane
         if self.over:
             return
         self.over = True
@@ -103,29 +219,29 @@ class Call:
         if self.earned is not None and not self.earned.done():
             self.earned.set_result(None)
 
-    def reset(self) -> None:
+    cpdef object reset(self):
         """Tell the lane that nobody waits for this call."""
         if not self.over:
             if self.lane is not None:
-                self.lane.link.write(wire.frame(wire.RESET, 0, self.stream, b""))
+                self.lane.link.write(frame(RESET, 0, self.stream, b""))
             self.finish()
 
-    def fail(self, status: int) -> None:
+    cpdef object fail(self, int status):
         """Answer with ``status``: the lane is lost (502), not to be had (503) or too slow (504)."""
         self.finish()
         self.push((REFUSED, 0, status))
 
-    def on_frame(self, kind: int, flags: int, payload: bytes) -> None:
-        if kind == wire.CREDIT:
+    cpdef object on_frame(self, int kind, int flags, bytes payload):
+        if kind == CREDIT:
             self.credit += wire.decode_number(payload)
             if self.credit > 0 and self.earned is not None and not self.earned.done():
                 self.earned.set_result(None)
             return
-        if kind == wire.BODY or kind == wire.MESSAGE:
+        if kind == BODY or kind == MESSAGE:
             if self.room <= 0:
                 raise wire.ProtocolError(f"stream {self.stream} had no credit left")
-            self.room -= len(payload) + wire.HEADER_SIZE
-        if kind == wire.RESPONSE or kind == wire.ACCEPT:
+            self.room -= len(payload) + HEADER_SIZE
+        if kind == RESPONSE or kind == ACCEPT:
             if self.begun:
                 raise wire.ProtocolError(f"stream {self.stream} has two responses")
             self.begin()
@@ -133,14 +249,14 @@ class Call:
 
     # -- the exchange's task
 
-    def push(self, event: Event) -> None:
+    cpdef object push(self, tuple event):
         if self.events is None:
             self.events = deque()
         self.events.append(event)
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
-    async def next_event(self) -> Event | None:
+    async def next_event(self):
         """What the lane sent next; None when the client is gone."""
         while not self.events:
             if self.gone:
@@ -150,17 +266,17 @@ class Call:
             self.waiter = None
         return self.events.popleft()
 
-    def leave(self) -> None:
+    def leave(self):
         """The client is gone."""
         self.gone = True
         self.reset()
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
-    async def send_payload(self, kind: int, flags: int, data: bytes) -> None:
+    async def send_payload(self, kind, flags, data):
         """Send a payload of any size to the lane, as its credit allows."""
         loop = self.client.loop
-        for start in range(0, len(data) or 1, wire.MAX_CHUNK):
+        for start in range(0, len(data) or 1, MAX_CHUNK):
             while self.credit <= 0 and not self.over:
                 self.earned = loop.create_future()
                 await self.earned
@@ -168,76 +284,73 @@ class Call:
             if self.over or self.lane is None:
                 return
             self.since = loop.time()
-            chunk = data if len(data) <= wire.MAX_CHUNK else data[start : start + wire.MAX_CHUNK]
-            last = start + wire.MAX_CHUNK >= len(data)
-            self.credit -= len(chunk) + wire.HEADER_SIZE
-            kept = flags if last else flags & ~wire.END
+            chunk = data if len(data) <= MAX_CHUNK else data[start : start + MAX_CHUNK]
+            last = start + MAX_CHUNK >= len(data)
+            self.credit -= len(chunk) + HEADER_SIZE
+            kept = flags if last else flags & ~END
             link = self.lane.link
             if len(chunk) <= COPY:
-                link.write(wire.frame(kind, kept, self.stream, chunk))
+                link.write(frame(kind, kept, self.stream, chunk))
             else:
-                link.write(wire.frame_head(kind, kept, self.stream, len(chunk)))
+                link.write(frame_head(kind, kept, self.stream, len(chunk)))
                 link.write(chunk)
 
-    def take(self, size: int) -> None:
+    cpdef object take(self, Py_ssize_t size):
         """The client was sent ``size`` bytes: let the lane send more."""
         self.used += size
-        if self.used > wire.WINDOW // 4 and not self.over and self.lane is not None:
-            self.lane.link.write(wire.number_frame(wire.CREDIT, self.stream, self.used))
+        if self.used > WINDOW // 4 and not self.over and self.lane is not None:
+            self.lane.link.write(wire.number_frame(CREDIT, self.stream, self.used))
             self.room += self.used
             self.used = 0
 
 
-class HTTPCall(Call):
+cdef class HTTPCall(Call):
     """One request."""
 
-    __slots__ = ("body", "more")
-
-    def __init__(self, client: LaneClient, exchange: Any) -> None:
-        super().__init__(client, exchange)
+    def __cinit__(self, client, exchange):
         self.body = b""
         self.more = False
 
-    def start(self) -> None:
+    def start(self):
         """Begin, on the loop's thread."""
-        if wire.has_body(self.exchange.scope):
+        if has_body(self.exchange.scope):
             self.run_exchange()
         else:
             self.client.submit(self)
 
-    def request(self) -> bytes:
-        inline = len(self.body) <= wire.MAX_INLINE
-        return wire.encode_request(
+    cpdef bytes request(self):
+        inline = len(self.body) <= MAX_INLINE
+        return encode_request(
             self.stream, self.exchange.scope, self.body if inline else b"", inline and not self.more
         )
 
-    def dispatch(self, lane: Lane) -> None:
-        super().dispatch(lane)
+    cpdef object dispatch(self, Lane lane):
+        Call.dispatch(self, lane)
         body, self.body = self.body, b""
-        inline = len(body) <= wire.MAX_INLINE
+        inline = len(body) <= MAX_INLINE
         if not self.over and (self.more or not inline):
             self.watch = self.client.loop.create_task(self.upload(b"" if inline else body))
 
-    def run_exchange(self) -> None:
+    def run_exchange(self):
         self.running = True
-        self.exchange.app = self
+        self.exchange.app = self.run
         self.exchange.start(self.client.context())
 
-    def on_frame(self, kind: int, flags: int, payload: bytes) -> None:
-        if self.running or kind != wire.RESPONSE or not flags & wire.END:
-            super().on_frame(kind, flags, payload)
+    cpdef object on_frame(self, int kind, int flags, bytes payload):
+        if self.running or kind != RESPONSE or not flags & END:
+            Call.on_frame(self, kind, flags, payload)
             if not self.running and not self.gone and self.events:
                 self.run_exchange()
             return
         self.finish()
-        status, headers, body = wire.decode_response(payload)
+        status, headers, body = decode_response(payload)
         if not self.exchange.respond_now(status, headers, body):
             self.push((kind, flags, payload))
             self.run_exchange()
 
-    def fail(self, status: int) -> None:
+    cpdef object fail(self, int status):
         if self.running:
-            super().fail(status)
+            Call.fail(self, status)
         else:
             self.finish()
             if status == 500:
@@ -247,13 +360,13 @@ class HTTPCall(Call):
 
     # -- what the client sends
 
-    async def upload(self, data: bytes) -> None:
+    async def upload(self, data):
         """Send the rest of the body, then wait for the client to leave."""
         receive = self.exchange.receive
         more = self.more
         while True:
             if data or not more:
-                await self.send_payload(wire.BODY, 0 if more else wire.END, data)
+                await self.send_payload(BODY, 0 if more else END, data)
             if not more:
                 break
             message = await receive()
@@ -263,20 +376,20 @@ class HTTPCall(Call):
             data, more = message["body"], message["more_body"]
         await self.wait_for_disconnect()
 
-    async def wait_for_disconnect(self) -> None:
+    async def wait_for_disconnect(self):
         while (await self.exchange.receive())["type"] != "http.disconnect":
             pass
         if not self.over:
             self.leave()
 
-    def look_for_disconnect(self) -> None:
+    def look_for_disconnect(self):
         """Watch the client of a call that takes longer than most."""
         if self.watch is None and not self.over and not self.more and self.lane is not None:
             self.watch = self.client.loop.create_task(self.wait_for_disconnect())
 
     # -- what the lane sends
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def run(self, scope, receive, send):
         """The ASGI app of an exchange that is more than one frame each way."""
         try:
             if self.lane is None and not self.over:
@@ -289,20 +402,21 @@ class HTTPCall(Call):
         finally:
             self.reset()
 
-    async def deliver(self, send: Any) -> None:
+    async def deliver(self, send):
         started = False
         while (event := await self.next_event()) is not None:
             kind, flags, payload = event
-            if kind == wire.BODY:
+            if kind == BODY:
                 if not started:
                     raise wire.ProtocolError("a body before its response")
-                await send({"type": "http.response.body", "body": payload, "more_body": not flags & wire.END})
-                self.take(len(payload) + wire.HEADER_SIZE)
-                if flags & wire.END:
-                    return self.finish()
-            elif kind == wire.RESPONSE:
-                status, headers, body = wire.decode_response(payload)
-                if flags & wire.SOON and not self.events and not self.over:
+                await send({"type": "http.response.body", "body": payload, "more_body": not flags & END})
+                self.take(len(payload) + HEADER_SIZE)
+                if flags & END:
+                    self.finish()
+                    return
+            elif kind == RESPONSE:
+                status, headers, body = decode_response(payload)
+                if flags & SOON and not self.events and not self.over:
                     following = await self.next_event()
                     if following is None:
                         return
@@ -310,10 +424,11 @@ class HTTPCall(Call):
                     self.events.appendleft(following)
                 await send({"type": "http.response.start", "status": status, "headers": headers})
                 started = True
-                if body or flags & wire.END:
-                    await send({"type": "http.response.body", "body": body, "more_body": not flags & wire.END})
-                if flags & wire.END:
-                    return self.finish()
+                if body or flags & END:
+                    await send({"type": "http.response.body", "body": body, "more_body": not flags & END})
+                if flags & END:
+                    self.finish()
+                    return
             elif started:
                 # The lane gave up on it, or was lost: the client must not take it for whole.
                 self.finish()
@@ -324,7 +439,7 @@ class HTTPCall(Call):
                 await self.answer(send, payload if kind == REFUSED else 502)
                 return
 
-    async def answer(self, send: Any, status: int) -> None:
+    async def answer(self, send, status):
         if status == 500:
             self.exchange.fail()
             return
@@ -332,28 +447,26 @@ class HTTPCall(Call):
         await send({"type": "http.response.body", "body": PHRASES[status]})
 
 
-class WebSocketCall(Call):
+cdef class WebSocketCall(Call):
     """One WebSocket."""
 
-    __slots__ = ()
-
-    def start(self) -> None:
+    def start(self):
         self.running = True
-        self.exchange.app = self
+        self.exchange.app = self.run
         self.exchange.start(self.client.context())
 
-    def request(self) -> bytes:
-        return wire.encode_request(self.stream, self.exchange.scope, b"", False)
+    cpdef bytes request(self):
+        return encode_request(self.stream, self.exchange.scope, b"", False)
 
-    def dispatch(self, lane: Lane) -> None:
-        super().dispatch(lane)
+    cpdef object dispatch(self, Lane lane):
+        Call.dispatch(self, lane)
         if not self.over:
             self.watch = self.client.loop.create_task(self.upload())
 
-    def look_for_disconnect(self) -> None:
+    def look_for_disconnect(self):
         pass
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def run(self, scope, receive, send):
         try:
             await receive()  # websocket.connect
             self.client.submit(self)
@@ -361,7 +474,7 @@ class WebSocketCall(Call):
         finally:
             self.reset()
 
-    async def upload(self) -> None:
+    async def upload(self):
         """Send what the client sends, until it leaves."""
         while not self.over:
             event = await self.exchange.receive()
@@ -373,42 +486,42 @@ class WebSocketCall(Call):
                 self.leave()
                 return
             text, data = event.get("text"), event.get("bytes")
-            flags = wire.END if data is not None else wire.END | wire.TEXT
+            flags = END if data is not None else END | TEXT
             payload = data if data is not None else text.encode()
             if len(payload) > wire.MAX_MESSAGE:
                 self.reset()
                 await self.exchange.send({"type": "websocket.close", "code": 1009})
                 return
-            await self.send_payload(wire.MESSAGE, flags, payload)
+            await self.send_payload(MESSAGE, flags, payload)
 
-    async def deliver(self, send: Any) -> None:
-        parts: list[bytes] = []
-        denial: tuple[int, Any] | None = None
+    async def deliver(self, send):
+        parts = []
+        denial = None
         body = b""
         while (event := await self.next_event()) is not None:
             kind, flags, payload = event
-            if kind == wire.MESSAGE:
-                self.take(len(payload) + wire.HEADER_SIZE)
+            if kind == MESSAGE:
+                self.take(len(payload) + HEADER_SIZE)
                 whole = wire.join_message(parts, flags, payload)
                 if whole is not None:
-                    key = "text" if flags & wire.TEXT else "bytes"
-                    await send({"type": "websocket.send", key: whole.decode() if flags & wire.TEXT else whole})
-            elif kind == wire.ACCEPT:
+                    key = "text" if flags & TEXT else "bytes"
+                    await send({"type": "websocket.send", key: whole.decode() if flags & TEXT else whole})
+            elif kind == ACCEPT:
                 subprotocol, headers = wire.decode_accept(payload)
                 await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
-            elif kind == wire.CLOSE:
+            elif kind == CLOSE:
                 code, reason = wire.decode_close(payload)
                 self.finish()
                 await send({"type": "websocket.close", "code": code, "reason": reason})
                 return
-            elif kind == wire.RESPONSE or kind == wire.BODY and denial is not None:
-                if kind == wire.RESPONSE:
-                    status, headers, body = wire.decode_response(payload)
+            elif kind == RESPONSE or kind == BODY and denial is not None:
+                if kind == RESPONSE:
+                    status, headers, body = decode_response(payload)
                     denial = status, headers
                 else:
-                    self.take(len(payload) + wire.HEADER_SIZE)
+                    self.take(len(payload) + HEADER_SIZE)
                     body += payload
-                if flags & wire.END:
+                if flags & END:
                     self.finish()
                     await self.deny(send, denial, body)
                     return
@@ -417,13 +530,13 @@ class WebSocketCall(Call):
                 await self.lose(send, payload if kind == REFUSED else 502)
                 return
 
-    async def deny(self, send: Any, denial: tuple[int, Any] | None, body: bytes) -> None:
+    async def deny(self, send, denial, body):
         assert denial is not None
         status, headers = denial
         await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body})
 
-    async def lose(self, send: Any, status: int) -> None:
+    async def lose(self, send, status):
         exchange = self.exchange
         if exchange.connecting:
             await exchange.refuse(status, PHRASES[status])
