@@ -24,11 +24,8 @@ from freelane.errors import StartupError
 from freelane.fastcore import wire
 from freelane.fastcore.executor import Executor
 from freelane.fastcore.gateway import Gateway
-from freelane.fastcore.http import HTTPExchange
 from freelane.fastcore.lane import LoopLane
-from freelane.fastcore.link import Link
-from freelane.fastcore.websocket import WebSocketExchange
-from freelane.gil_lane.streams import HTTPStream, WebSocketStream
+from freelane.fastcore.streams import Connection
 from freelane.lifespan import Lifespan
 from freelane.loader import load
 
@@ -37,86 +34,12 @@ logger = logging.getLogger("freelane.error")
 EXIT_STARTUP = 3
 
 
-class LaneScope(dict[str, Any]):
-    """A scope that knows its stream."""
-
-    __slots__ = ("stream",)
-
-
 class LaneGateway(Gateway):
     """Ends a response that failed half-way by resetting its stream: the server breaks the connection."""
 
     def cut(self, scope: Any, release: Any) -> None:
         scope.stream.reset()
         release()
-
-
-class Connection:
-    """The streams of one connection, from one worker of the server."""
-
-    def __init__(self, process: Process, sock: socket.socket) -> None:
-        self.process = process
-        self.streams: dict[int, Any] = {}
-        self.last = 0
-        self.leaving = False
-        self.link = Link(process.loop, sock, wire.FROM_SERVER, self.on_frame, self.on_closed)
-
-    def on_frame(self, kind: int, flags: int, id: int, payload: bytes) -> None:
-        if kind == wire.REQUEST:
-            self.begin(flags, id, payload)
-        elif id:
-            stream = self.streams.get(id)
-            if stream is not None:
-                self.on_stream_frame(stream, kind, flags, payload)
-        elif kind == wire.PING:
-            self.link.write(wire.number_frame(wire.PONG, 0, wire.decode_number(payload)))
-        elif kind == wire.GOAWAY:
-            self.leaving = True
-            self.process.leave()
-
-    def on_stream_frame(self, stream: Any, kind: int, flags: int, payload: bytes) -> None:
-        if kind == wire.CREDIT:
-            stream.earn(wire.decode_number(payload))
-        elif kind == wire.RESET:
-            stream.lose()
-        elif kind == wire.BODY and isinstance(stream, HTTPStream):
-            stream.on_body(payload, bool(flags & wire.END))
-        elif kind == wire.MESSAGE and isinstance(stream, WebSocketStream):
-            stream.on_message(flags, payload)
-        elif kind == wire.CLOSE and isinstance(stream, WebSocketStream):
-            stream.on_close(*wire.decode_close(payload))
-        else:
-            raise wire.ProtocolError(f"a frame of kind {kind} on a stream of another kind")
-
-    def begin(self, flags: int, id: int, payload: bytes) -> None:
-        gateway = self.process.gateway
-        scope = LaneScope()
-        if id <= self.last:
-            raise wire.ProtocolError(f"stream {id} began before")
-        self.last = id
-        body = wire.decode_request(payload, scope, gateway.state)
-        exchange: Any
-        stream: Any
-        if scope["type"] == "http":
-            stream = HTTPStream(self.streams, self.link, id, body, bool(flags & wire.END))
-            exchange = HTTPExchange(gateway, stream, scope, scope)
-            if self.process.way is not None:
-                self.process.way.take(exchange)
-        else:
-            stream = WebSocketStream(self.streams, self.link, id)
-            exchange = WebSocketExchange(gateway, stream, scope, scope)
-        scope.stream = stream
-        exchange.watcher = stream
-        self.streams[id] = stream
-        exchange.start(gateway.context.copy())
-
-    def on_closed(self, error: Exception | None) -> None:
-        if error is not None:
-            logger.error("the server's connection broke: %s", error)
-        self.leaving = True
-        for stream in list(self.streams.values()):
-            stream.lose()
-        self.process.leave()
 
 
 class Process:
