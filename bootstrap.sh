@@ -3,6 +3,7 @@
 #   ./bootstrap.sh         make or refresh .venv
 #   ./bootstrap.sh gil     make .venv-gil on a Python with the GIL, if there is one; prints its python
 #   ./bootstrap.sh peers   make the environment of the servers we compare with; prints its python
+#   ./bootstrap.sh oldest  fetch the oldest frameworks that freelane serves; prints their directory, for PYTHONPATH
 # Safe to interrupt and to run again. See README.md, "Set-up".
 set -euo pipefail
 
@@ -263,9 +264,25 @@ print(*(f"{name}=={m.version(name)}" for name in ("starlette", "fastapi", "pydan
     printf '%s\n' "$peers/bin/python"
 }
 
+make_oldest() {
+    # Pure Python, so that they stand in front of .venv's own.
+    local pins="fastapi==0.121.3 starlette==0.49.3" oldest
+    oldest=$cache/oldest/$(tr -s '= ' '-' <<<"$pins")
+    if [ ! -f "$oldest/ready" ]; then
+        say "fetching $pins"
+        rm -rf "$oldest"
+        # shellcheck disable=SC2086
+        "$venv/bin/python" -m pip install -q --disable-pip-version-check --only-binary=:all: --no-deps \
+            --target "$oldest" $pins >"$cache/pip.log" 2>&1 || { cat "$cache/pip.log" >&2; die "pip could not get $pins (above)"; }
+        touch "$oldest/ready"
+    fi
+    printf '%s\n' "$oldest"
+}
+
 case ${1:-venv} in
 venv) make_venv ;;
 gil) make_gil ;;
 peers) make_venv && make_peers ;;
-*) die "unknown argument '$1': ./bootstrap.sh, ./bootstrap.sh gil or ./bootstrap.sh peers" ;;
+oldest) make_venv && make_oldest ;;
+*) die "unknown argument '$1': ./bootstrap.sh, or with gil, peers or oldest" ;;
 esac

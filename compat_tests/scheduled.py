@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 import time
+from collections.abc import Generator
 from typing import Any
 
 from freelane.adapters import adapt
@@ -12,6 +14,27 @@ from freelane.fastcore.executor import Executor
 from freelane.fastcore.gateway import Gateway
 from freelane.fastcore.lane import LoopLane
 from freelane.testing import Answer, HTTPProtocol, make_scope
+
+
+WAIT_SECONDS = 5.0
+
+
+class Body(concurrent.futures.Future[bytes]):
+    """A body as Granian's ``proto()`` gives it: its callbacks need no loop, and a loop may await it."""
+
+    def __await__(self) -> Generator[Any, None, bytes]:
+        return asyncio.wrap_future(self).__await__()
+
+
+class Protocol(HTTPProtocol):
+    """An HTTPProtocol for threads without a loop; its content is there from the start."""
+
+    def __call__(self) -> Any:
+        assert isinstance(self.content, bytes)
+        self.claim()
+        body = Body()
+        body.set_result(self.content)
+        return body
 
 
 class Watcher:
@@ -36,7 +59,9 @@ class Server:
         self.gateway = Gateway(self.adapted.app, self.loop, lane=self.lane, logger=self)
         way = self.adapted.bind(self.gateway)
         self.schedule = self.gateway.schedule if way is None else way.schedule
-        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.stopped = asyncio.Event()
+        # As a task: anyio's own worker threads end with the loop's outermost one.
+        self.thread = threading.Thread(target=self.loop.run_until_complete, args=(self.stopped.wait(),))
         self.thread.start()
 
     def error(self, message: str, exc_info: Any = None) -> None:
@@ -49,24 +74,27 @@ class Server:
         pairs = list(headers)
         if content and not any(name.lower() == b"content-length" for name, _ in pairs):
             pairs.append((b"content-length", str(len(content)).encode()))
-        protocol = HTTPProtocol(content)
+        protocol = Protocol(content)
         watcher = Watcher(make_scope(method, target, pairs), protocol)
         thread = threading.Thread(target=self.schedule, args=(watcher,))
         thread.start()
 
         def answer() -> Answer:
-            thread.join(10)
-            deadline = time.monotonic() + 10
+            thread.join(WAIT_SECONDS)
+            deadline = time.monotonic() + WAIT_SECONDS
             while not protocol.ended.is_set() and time.monotonic() < deadline:
                 time.sleep(0.002)
-            assert protocol.head is not None
+            assert protocol.head is not None and protocol.ended.is_set(), f"no whole answer to {method} {target}"
             chunks = [protocol.chunks.get_nowait() for _ in range(protocol.chunks.qsize())]
             return Answer(*protocol.head, b"".join(chunks), chunks)
 
         return answer
 
     def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        """Stop; a second call does nothing."""
+        if self.loop.is_closed():
+            return
+        self.loop.call_soon_threadsafe(self.stopped.set)
         self.thread.join(10)
         self.executor.shutdown()
         self.loop.close()

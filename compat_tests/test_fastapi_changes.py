@@ -259,11 +259,6 @@ def method_added(app: FastAPI) -> None:
     route_of(app, "/def").methods.add("PUT")
 
 
-def path_changed(app: FastAPI) -> None:
-    route = route_of(app, "/def")
-    route.path_regex = route_of(app, "/async/{value}").path_regex
-
-
 def handle_set(app: FastAPI) -> None:
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("handled")(scope, receive, send)
@@ -347,7 +342,7 @@ class Marked:
 
 CHANGES: list[Change] = [
     added, added_to_router, added_to_sub, included, inserted, removed, replaced, emptied, listed_anew, reversed_order,
-    mounted, starlette_route, slashes_kept, own_default, endpoint_set, call_set, app_set, method_added, path_changed,
+    mounted, starlette_route, slashes_kept, own_default, endpoint_set, call_set, app_set, method_added,
     handle_set, matches_set, default_changed, handlers_added, handlers_added_and_rebuilt, rebuilt, wrapped, debugged,
     root_path_set, openapi_overridden, router_called,
 ]  # fmt: skip

@@ -5,8 +5,9 @@ from freelane.fastcore.gateway cimport Gateway
 cdef class Guard:
     # Constant once made.
     cdef readonly tuple attributes   # (object, name, value)
-    cdef readonly tuple sizes        # (list, its length)
+    cdef readonly tuple sizes        # (collection, its length)
     cdef readonly tuple places       # (list, index, value)
+    cdef readonly tuple absent       # (dict, key)
 
     cpdef bint holds(self)
 

@@ -1,4 +1,4 @@
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sized
 from typing import Any
 
 from .executor import Executor
@@ -7,13 +7,15 @@ from .http import HTTPExchange
 
 class Guard:
     attributes: tuple[tuple[Any, str, Any], ...]
-    sizes: tuple[tuple[list[Any], int], ...]
+    sizes: tuple[tuple[Sized, int], ...]
     places: tuple[tuple[list[Any], int, Any], ...]
+    absent: tuple[tuple[dict[str, Any], str], ...]
     def __init__(
         self,
         attributes: Iterable[tuple[Any, str, Any]] = (),
-        sizes: Iterable[tuple[list[Any], int]] = (),
+        sizes: Iterable[tuple[Sized, int]] = (),
         places: Iterable[tuple[list[Any], int, Any]] = (),
+        absent: Iterable[tuple[dict[str, Any], str]] = (),
     ) -> None: ...
     def holds(self) -> bool: ...
 

@@ -5,8 +5,8 @@ Knows no framework: an adapter says which scope keys its routing would set, what
 by which marks a later change of the app is noticed. What has no target, or one whose guard
 does not hold, takes the gateway's way to the app itself.
 """
-from cpython.dict cimport PyDict_SetItem, PyDict_Update
-from cpython.list cimport PyList_GET_SIZE
+from cpython.dict cimport PyDict_Contains, PyDict_SetItem, PyDict_Update
+from cpython.object cimport PyObject_Size
 
 from freelane.fastcore.body import WholeBody
 from freelane.fastcore.http cimport HTTPExchange
@@ -26,12 +26,13 @@ cdef extern from *:
 
 
 cdef class Guard:
-    """Marks of an app as it was read: attributes, lengths of lists, items of lists."""
+    """Marks of an app as it was read: attributes, lengths, items of lists, keys that dicts lack."""
 
-    def __cinit__(self, attributes=(), sizes=(), places=()):
+    def __cinit__(self, attributes=(), sizes=(), places=(), absent=()):
         self.attributes = tuple(attributes)
         self.sizes = tuple(sizes)
         self.places = tuple(places)
+        self.absent = tuple(absent)
 
     cpdef bint holds(self):
         """Whether every mark is as it was; compared by identity."""
@@ -42,7 +43,10 @@ cdef class Guard:
             if found is not mark[2]:
                 return False
         for mark in self.sizes:
-            if PyList_GET_SIZE(<list>mark[0]) != <Py_ssize_t>mark[1]:
+            if PyObject_Size(mark[0]) != <Py_ssize_t>mark[1]:
+                return False
+        for mark in self.absent:
+            if PyDict_Contains(mark[0], mark[1]):
                 return False
         for mark in self.places:
             try:
@@ -204,6 +208,8 @@ cdef class Dispatcher:
         cdef object watcher = call[0], rest
         try:
             exchange = self.gateway.open(call[1], watcher.proto)
+            if call[4] is not None:
+                exchange.take_body(call[4])
             target.enter(exchange.scope, call[3])
             rest = target.serve(exchange, call[4])
         except BaseException as exc:

@@ -16,6 +16,7 @@ OLDEST = (0, 160)
 NEWEST = (0, 165)
 
 PRIVATE = (
+    "fastapi._body_limit:get_body_limit_error",
     "fastapi.applications:ExceptionTelemetryMiddleware",
     "fastapi.applications:AppBodyLimitMiddleware",
     "fastapi.dependencies.models:_get_cache_key",
@@ -56,6 +57,9 @@ HANDLER = frozenset({
     "response_model_exclude_unset", "response_model_include", "status_code", "stream_item_field",
 })  # fmt: skip
 
+# Functions of fastapi.routing that tracing tools replace, to see every call.
+REPLACED = ("run_endpoint_function", "serialize_response", "solve_dependencies")
+
 # (module, global) that hold OpenTelemetry's providers; None while nobody has set one.
 PROVIDERS = (
     ("opentelemetry.trace", "_TRACER_PROVIDER"),
@@ -85,6 +89,17 @@ def release() -> tuple[int, int]:
     """(major, minor) of the installed FastAPI."""
     numbers = re.findall(r"\d+", version("fastapi"))
     return int(numbers[0]), int(numbers[1])
+
+
+def replaced() -> list[str]:
+    """Those of FastAPI's functions in whose place there is another one now."""
+    routing = importlib.import_module("fastapi.routing")
+    files = (routing.__file__, importlib.import_module("fastapi.dependencies.utils").__file__)
+    return [
+        name
+        for name in REPLACED
+        if getattr(getattr(getattr(routing, name), "__code__", None), "co_filename", None) not in files
+    ]
 
 
 def obstacle() -> str:

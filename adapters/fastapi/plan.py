@@ -15,6 +15,7 @@ from freelane.adapters.fastapi.responses import renderer
 from freelane.adapters.fastapi.source import Writer, needs_loop, needs_stacks
 from freelane.adapters.fastapi.steps import endpoint_context
 from freelane.adapters.starlette.plan import Delegate, Plan
+from freelane.fastcore.dispatch import Guard
 
 
 def make_plan(app: Any) -> Plan:
@@ -27,11 +28,22 @@ def make_plan(app: Any) -> Plan:
     body = handler.body_field is not None
     on_loop = Writer(handler, render, on_loop=True).write()
     inside = request_response(inside_layers(handler, on_loop))
+    guard = made_of(handler)
     if needs_stacks(handler):
-        return Plan(inside)
+        return Plan(inside, guard=guard)
     if needs_loop(handler):
-        return Plan(inside, on_loop, body=body)
-    return Plan(inside, Writer(handler, render, on_loop=False).write(), "free", body)
+        return Plan(inside, on_loop, body=body, guard=guard)
+    return Plan(inside, Writer(handler, render, on_loop=False).write(), "free", body, guard=guard)
+
+
+def made_of(handler: Handler) -> Guard:
+    """Marks of the functions and parameters that the handler was generated from."""
+    nodes = [handler.dependant, *handler.calls()]
+    lists = ("dependencies", "path_params", "query_params", "header_params", "cookie_params", "body_params")
+    return Guard(
+        attributes=[(node, "call", node.call) for node in nodes],
+        sizes=[(found := getattr(node, name), len(found)) for node in nodes for name in lists],
+    )
 
 
 def inside_layers(handler: Handler, call: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -6,16 +6,23 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import fastapi.routing
 from fastapi import FastAPI
 from fastapi.applications import AppBodyLimitMiddleware, ExceptionTelemetryMiddleware
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute, APIRouter, _EffectiveRouteContext, _IncludedRouter
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from freelane.adapters.fastapi.names import PROVIDERS
+from freelane.adapters.fastapi import names
 from freelane.adapters.fastapi.plan import make_plan
-from freelane.adapters.starlette.plan import Entry
+from freelane.adapters.starlette.plan import make_entry
 from freelane.adapters.starlette.reader import Reader, Row
+
+
+def is_api_route(route: Any) -> bool:
+    """Whether FastAPI's own code matches and handles the route, whatever class makes its handler."""
+    kind = type(route)
+    return isinstance(route, APIRoute) and kind.matches is APIRoute.matches and kind.handle is APIRoute.handle
 
 
 class FastAPIReader(Reader):
@@ -33,9 +40,13 @@ class FastAPIReader(Reader):
 
     def marks(self, app: Any) -> Iterator[tuple[Any, str, Any]]:
         yield app, "root_path", app.root_path
-        for module, name in PROVIDERS:
+        for module, name in names.PROVIDERS:
             found = importlib.import_module(module)
             yield found, name, getattr(found, name)
+
+    def code_marks(self) -> Iterator[tuple[Any, str, Any]]:
+        for name in names.REPLACED:
+            yield fastapi.routing, name, getattr(fastapi.routing, name)
 
     def routes_silently(self, scope: Any) -> bool:
         return scope.get("fastapi.telemetry") is None
@@ -47,15 +58,17 @@ class FastAPIReader(Reader):
                 yield from self.routers(route.original_router)
 
     def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row]:
-        # What FastAPI leaves in the scope's "fastapi" dict; any include makes it appear.
-        marks: dict[str, Any] = {"form_limits": router.form_limits} if getattr(router, "form_limits", None) else {}
-        fresh = {"fastapi": marks} if marks else {}
+        # Form limits are handed down in the scope, and a tool sees calls, by FastAPI's own code only.
+        if router.form_limits or names.replaced():
+            return
+        fresh: dict[str, dict[str, Any]] = {}
         for index, route in enumerate(router.routes):
             if isinstance(route, WebSocketRoute):
                 continue
             if isinstance(route, _IncludedRouter):
-                fresh = {"fastapi": marks}
-                included = list(self.included(route, marks))
+                # Looking into an included router leaves this key behind.
+                fresh = {"fastapi": {}}
+                included = list(self.included(route))
                 yield from (row for row in included if row is not None)
                 if None in included:
                     return
@@ -68,28 +81,29 @@ class FastAPIReader(Reader):
     def row(
         self, siblings: list[Any], index: int, route: Any, nested: Callable[[Any], Any], fresh: Any = None
     ) -> Row | None:
-        if type(route) is not APIRoute:
+        if not is_api_route(route):
             return super().row(siblings, index, route, nested)
         constants = {"endpoint": route.endpoint, "route": route}
-        entry = Entry(route, siblings, index, route, route, route.app, make_plan(route.app), constants, fresh or {})
+        entry = make_entry(siblings, index, route, make_plan(route.app), constants, fresh)
         return route.path, route.methods, False, entry
 
-    def included(self, include: Any, marks: dict[str, Any]) -> Iterator[Row | None]:
+    def included(self, include: Any) -> Iterator[Row | None]:
         """The rows of an included router; None for what a path does not tell."""
         router = include.original_router
         kind = type(router)
         if kind.matches is not APIRouter.matches or kind.handle is not APIRouter.handle:
             yield None
             return
-        limits = {**marks.get("form_limits", {}), **include.include_context.form_limits}
-        marks = {**marks, **({"form_limits": limits} if limits else {})}
         places = {id(route): index for index, route in enumerate(router.routes)}
         for candidate in include.effective_candidates():
             if isinstance(candidate, _IncludedRouter):
-                yield from self.included(candidate, marks)
-            elif type(candidate.original_route) is APIRoute:
+                yield from self.included(candidate)
+            elif is_api_route(candidate.original_route):
                 route = candidate.original_route
-                yield self.effective_row(include, candidate, router.routes, places[id(route)], marks)
+                if include.include_context.form_limits:
+                    yield candidate.path, candidate.methods, False, None
+                else:
+                    yield self.effective_row(include, candidate, router.routes, places[id(route)])
             elif type(candidate.starlette_route) in (Route, Mount):
                 inner = candidate.starlette_route
                 yield inner.path, getattr(inner, "methods", None), type(inner) is Mount, None
@@ -97,13 +111,12 @@ class FastAPIReader(Reader):
                 yield None
 
     def effective_row(
-        self, include: Any, context: _EffectiveRouteContext, siblings: list[Any], index: int, marks: dict[str, Any]
+        self, include: Any, context: _EffectiveRouteContext, siblings: list[Any], index: int
     ) -> Row:
         assert context.app is not None
-        route = context.original_route
-        entry = Entry(
-            route, siblings, index, route, context, context.app, make_plan(context.app),
-            {"endpoint": context.endpoint, "route": route},
-            {"fastapi": {**marks, "included_router": include, "effective_route_context": context}},
+        entry = make_entry(
+            siblings, index, context, make_plan(context.app),
+            {"endpoint": context.endpoint, "route": context.original_route},
+            {"fastapi": {"included_router": include, "effective_route_context": context}},
         )  # fmt: skip
         return context.path, context.methods, False, entry

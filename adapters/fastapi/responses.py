@@ -39,8 +39,8 @@ Render = Callable[[Any, Any, Any, Any], Response]
 
 def renderer(handler: Handler, endpoint_context: Callable[[Any], Any]) -> Render:
     """The last step of a plan."""
-    content = json_content(handler) if is_json(handler) else None
     serialize = serializer(handler, endpoint_context)
+    content = json_content(handler, serialize) if is_json(handler) else None
     status_code, response_class = handler.status_code, handler.response_class
     if handler.default_class and handler.response_field is not None:
         response_class = json_bytes_response
@@ -90,10 +90,10 @@ def json_bytes_response(content: bytes, **arguments: Any) -> Response:
     return Response(content, media_type="application/json", **arguments)
 
 
-def json_content(handler: Handler) -> Callable[[Any, Any], bytes]:
+def json_content(handler: Handler, serialize: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bytes]:
     """``(request, value) -> body`` for a JSON response."""
     if handler.response_field is not None:
-        return serializer(handler, lambda _: {})
+        return serialize
 
     def content(request: Any, value: Any) -> bytes:
         if not is_plain_json(value):

@@ -79,11 +79,12 @@ class Answers:
                 # The framework finds the same when it reads.
                 await go_behind(exchange, entry.app)
                 return
+            # For whoever reads it later: the framework's own path, or a handler of what is raised.
+            exchange.take_body(body)
             request: Any = Request(exchange.scope, exchange.receive, exchange.send)
             try:
                 response = await call(request, body)
             except Delegate:
-                exchange.take_body(body)
                 rest = entry.app
             except Exception as exc:
                 rest = Outcome(request, None, exc).go_on
@@ -114,8 +115,6 @@ class Answers:
                 run = context.copy().run
                 response = run(call, request) if body is None else run(call, request, body)
             except Delegate:
-                if body is not None:
-                    exchange.take_body(body)
                 scope["freelane.continue"] = entry.app
             except BaseException as exc:
                 scope["freelane.continue"] = Outcome(request, None, exc).go_on

@@ -45,23 +45,15 @@ class Direct:
 
     def publish(self) -> None:
         table = self.router.table
-        guard = Guard(
-            attributes=[
-                (self.app, "middleware_stack", self.stack),
-                *self.marks,
-                *((holder, "routes", routes) for holder, routes, _ in table.watched),
-            ],
-            sizes=[(routes, count) for _, routes, count in table.watched],
-        )
+        attributes = [(self.app, "middleware_stack", self.stack), *self.marks, *table.guard.attributes]
+        guard = Guard(attributes, table.guard.sizes)
         self.dispatcher.publish(Table(guard, radix(table.rows, self.target)))
 
     def target(self, entry: Any) -> Target | None:
         if type(entry) is not Entry:
             return None
-        guard = Guard(
-            attributes=[(entry.holder, "app", entry.app), (entry.holder, "endpoint", entry.constants["endpoint"])],
-            places=[(entry.siblings, entry.index, entry.registered)],
-        )
+        own, plan = entry.guard, entry.plan.guard
+        guard = Guard(own.attributes + plan.attributes, own.sizes + plan.sizes, own.places, own.absent)
         return Target(
             guard,
             {**self.constants, **entry.constants},
@@ -75,7 +67,7 @@ class Direct:
         """Read the routes again if they changed, unless another thread is about to."""
         if self.lock.acquire(blocking=False):
             try:
-                if not self.router.table.current():
+                if not self.router.table.guard.holds():
                     self.router.renew()
                     self.publish()
             finally:

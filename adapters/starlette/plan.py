@@ -6,6 +6,8 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from freelane.fastcore.dispatch import Guard
+
 Scope = MutableMapping[str, Any]
 ASGIApp = Callable[..., Any]
 
@@ -24,6 +26,7 @@ class Plan:
       gives the right answer.
     - ``compiled``: whether what the framework works out per request was worked out at start.
     - ``reason``: why not, in words for people.
+    - ``guard``: what the plan was made of, and holds while that is unchanged.
     """
 
     app: ASGIApp
@@ -32,35 +35,30 @@ class Plan:
     body: bool = False
     compiled: bool = True
     reason: str = ""
+    guard: Guard = Guard()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A route as the table has it, and the marks by which a later change of it is noticed.
+    """A route as the table has it.
 
-    ``siblings[index]`` is ``registered`` and ``holder.app`` is ``app`` while it is unchanged.
-    ``constants`` are the scope keys that routing sets; ``fresh`` are those whose dicts every
-    request needs a copy of.
+    - ``holder``: what FastAPI or Starlette keeps of the route: itself, or its inclusion in a router.
+    - ``app``: the framework's own ASGI app for it.
+    - ``guard``: holds while the route is as it was read.
+    - ``constants``: the scope keys that routing sets; ``fresh``: those whose dicts every request
+      needs a copy of.
     """
 
     route: Any
-    siblings: list[Any]
-    index: int
-    registered: Any
     holder: Any
     app: Any
     plan: Plan
+    guard: Guard
     constants: dict[str, Any]
     fresh: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def unchanged(self) -> bool:
-        siblings, index = self.siblings, self.index
-        return (
-            index < len(siblings)
-            and siblings[index] is self.registered
-            and self.holder.app is self.app
-            and self.holder.endpoint is self.constants["endpoint"]
-        )
+        return self.guard.holds() and self.plan.guard.holds()
 
     def enter(self, scope: Scope, params: dict[str, Any] | None) -> None:
         """Leave ``scope`` as the framework's routing would."""
@@ -87,3 +85,22 @@ class MountEntry:
         scope.update(self.constants)
         scope.update(child)
         return True
+
+
+def make_entry(
+    siblings: list[Any],
+    index: int,
+    holder: Any,
+    plan: Plan,
+    constants: dict[str, Any],
+    fresh: dict[str, dict[str, Any]] | None = None,
+) -> Entry:
+    """The entry of the route ``siblings[index]``."""
+    route = siblings[index]
+    guard = Guard(
+        attributes=[(holder, name, getattr(holder, name)) for name in ("app", "endpoint")],
+        sizes=[(holder.methods, len(holder.methods))] if holder.methods else (),
+        places=[(siblings, index, route)],
+        absent=[(vars(route), "handle"), (vars(route), "matches")],
+    )
+    return Entry(route, holder, holder.app, plan, guard, constants, fresh or {})

@@ -12,7 +12,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Mount, Route, Router, WebSocketRoute
 
-from freelane.adapters.starlette.plan import Entry, MountEntry, Plan
+from freelane.adapters.starlette.plan import Entry, MountEntry, Plan, make_entry
 from freelane.fastcore.router import Router as RadixRouter
 
 # (path, methods, is a prefix, entry); an entry of None means: the framework's own routing.
@@ -61,6 +61,10 @@ class Reader:
         """The root path that the app itself sets."""
         return ""
 
+    def code_marks(self) -> Iterable[tuple[Any, str, Any]]:
+        """As ``marks``, of the framework's own functions, which tools for tracing replace."""
+        return ()
+
     def routes_silently(self, scope: Any) -> bool:
         """Whether nothing but the answer comes of matching this request."""
         return True
@@ -85,9 +89,9 @@ class Reader:
     def row(self, siblings: list[Any], index: int, route: Any, nested: Callable[[Any], Any]) -> Row | None:
         """None for a kind of route that a path does not tell, such as Host or the user's own."""
         kind = type(route)
-        if kind is Route:
+        if isinstance(route, Route) and kind.matches is Route.matches and kind.handle is Route.handle:
             constants = self.constants(route, endpoint=route.endpoint)
-            entry = Entry(route, siblings, index, route, route, route.app, self.plan(route), constants)
+            entry = make_entry(siblings, index, route, self.plan(route), constants)
             return route.path, route.methods, False, entry
         if kind is Mount:
             inner = route.app

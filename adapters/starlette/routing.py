@@ -10,23 +10,25 @@ from starlette._utils import get_route_path
 
 from freelane.adapters.starlette.plan import Entry, MountEntry
 from freelane.adapters.starlette.reader import Reader, radix
+from freelane.fastcore.dispatch import Guard
 
 
 class Table:
     """One reading of a router; constant once made."""
 
     def __init__(self, reader: Reader, router: Any, nested: Callable[[Any], Any]) -> None:
-        # Taken before the routes are read, so that one added meanwhile is noticed.
-        self.watched = [(holder, holder.routes, len(holder.routes)) for holder in reader.routers(router)]
+        holders = list(reader.routers(router))
+        # Made before the routes are read, so that one added meanwhile is noticed.
+        self.guard = Guard(
+            attributes=[
+                (router, "middleware_stack", router.middleware_stack),
+                *((holder, "routes", holder.routes) for holder in holders),
+                *reader.code_marks(),
+            ],
+            sizes=[(holder.routes, len(holder.routes)) for holder in holders],
+        )
         self.rows = list(reader.rows(router, nested))
         self.match = radix(self.rows, lambda entry: entry)
-
-    def current(self) -> bool:
-        """Whether no route was added or taken away since."""
-        for holder, routes, count in self.watched:
-            if holder.routes is not routes or len(routes) != count:
-                return False
-        return True
 
 
 class CompiledRouter:
@@ -54,7 +56,7 @@ class CompiledRouter:
     def find(self, method: str, path: str) -> tuple[Entry | MountEntry, dict[str, Any] | None] | None:
         """The entry that answers, with its path parameters; None if the router itself must."""
         table = self.table
-        if not table.current():
+        if not table.guard.holds():
             self.renew()
             return None
         try:
@@ -64,10 +66,11 @@ class CompiledRouter:
         return found if type(found) is tuple and found[0] is not None else None
 
     def renew(self) -> None:
-        """Read the router again, unless another thread is about to."""
+        """Read the router again if it can be read, unless another thread is about to."""
         if self.lock.acquire(blocking=False):
             try:
-                self.table = Table(self.reader, self.router, self.compiled)
+                if self.reader.own_router(self.router):
+                    self.table = Table(self.reader, self.router, self.compiled)
             finally:
                 self.lock.release()
 

@@ -550,6 +550,15 @@ STRUCTURE = [
         for lane in LANES
         for name, body in [("right", json.dumps(ITEM).encode()), ("wrong", b'{"name": 1}'), ("malformed", b"{")]
     ],
+    *[
+        ask(f"router sub body {name} ({lane})", "POST", f"/sub/{lane}{path}", [JSON], body)
+        for lane in LANES
+        for name, path, body in [
+            ("read again", "/item?again=1", b'{"name": 1}'),
+            ("malformed read again", "/item?again=1", b"{"),
+            ("then raised", "/count", json.dumps(ITEM).encode()),
+        ]
+    ],
     get("sub docs", "/sub/docs"),
     get("sub openapi", "/sub/openapi.json"),
     get("sub without slash", "/sub"),

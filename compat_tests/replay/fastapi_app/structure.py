@@ -144,6 +144,8 @@ def refused_def(request: Request, error: Exception) -> Response:
 
 async def invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if request.query_params.get("again"):
+        return PlainTextResponse(b"again " + await request.body(), 400)
     if request.query_params.get("default"):
         return await request_validation_exception_handler(request, error)
     return JSONResponse({"errors": [list(item["loc"]) for item in error.errors()], "body": repr(error.body)}, 400)
@@ -193,6 +195,11 @@ def sub_value(number: int, request: Request) -> Any:
 @both_sub.post("/item")
 def sub_item(item: Item) -> Any:
     return item.name
+
+
+@both_sub.post("/count")
+def sub_count(item: Item, request: Request) -> Any:
+    raise Counted(item.name)
 
 
 @both_sub.get("/raise/{kind}")

@@ -1,0 +1,64 @@
+"""The private names of the frameworks that the adapters use: all of them declared, and all of them there.
+
+An adapter declares them in its ``names`` module: ``PRIVATE`` as "module:name", and ``OLDEST`` and
+``NEWEST``, the releases it is tested with. A failure here says what moved.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import freelane.adapters
+
+ROOT = Path(freelane.adapters.__file__).parent
+FRAMEWORKS = ("fastapi", "starlette")
+
+
+def declarations() -> Iterator[ModuleType]:
+    for path in sorted(ROOT.glob("*/names.py")):
+        yield importlib.import_module(f"freelane.adapters.{path.parent.name}.names")
+
+
+def declared() -> list[str]:
+    return sorted({name for module in declarations() for name in module.PRIVATE})
+
+
+def is_private(module: str, name: str) -> bool:
+    return any(part.startswith("_") for part in [*module.split("."), name] if not part.endswith("__"))
+
+
+def imported() -> Iterator[tuple[str, str]]:
+    """(file, "module:name") for each private name of a framework that an adapter imports."""
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in FRAMEWORKS:
+                for alias in node.names:
+                    if is_private(node.module, alias.name):
+                        yield str(path.relative_to(ROOT)), f"{node.module}:{alias.name}"
+
+
+def test_an_adapter_declares_its_private_names() -> None:
+    assert declared()
+
+
+@pytest.mark.parametrize("name", declared())
+def test_private_name_is_where_it_was(name: str) -> None:
+    module, _, attribute = name.partition(":")
+    assert hasattr(importlib.import_module(module), attribute), f"{name} has moved"
+
+
+def test_no_private_name_is_imported_undeclared() -> None:
+    known = set(declared())
+    assert [found for found in imported() if found[1] not in known] == []
+
+
+@pytest.mark.parametrize("names", list(declarations()), ids=lambda names: names.__name__)
+def test_installed_release_is_within_the_tested_ones(names: ModuleType) -> None:
+    assert names.OLDEST <= names.release() <= names.NEWEST, "test the new release, then move NEWEST"
