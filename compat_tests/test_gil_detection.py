@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from compat_tests import gil_extension
 from compat_tests.gil_servers import ask, pids
-from compat_tests.servers import running
+from compat_tests.servers import COMMAND, running
 from freelane import config
 from freelane.gil_lane.detect import Report, RouteReport, detect
 from freelane.gilwatch import free_threaded
@@ -316,3 +317,79 @@ def test_an_app_without_a_name_says_so(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
                           env={**os.environ})  # fmt: skip
     assert "pass freelane.serve() a string such as 'module:app'" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["greenlet", "numpy", "pandas"])
+def test_the_verdict_on_a_real_package_is_what_a_fresh_interpreter_shows(directory: Path, name: str) -> None:
+    code = f"import sys, warnings; warnings.simplefilter('ignore'); import {name}; print(sys._is_gil_enabled())"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    turns_it_on = shown.stdout.strip() == "True"
+    found = report(directory, f"""
+        import {name}
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+        async def uses(request): return {name}.__version__
+        async def other(request): return 1
+        app = Starlette(routes=[Route("/uses", uses), Route("/other", other)])
+    """)  # fmt: skip
+    mine = [item for item in found.extensions if item.distribution == name]
+    assert mine and all(item.version for item in mine)
+    assert any(item.unsafe for item in mine) is turns_it_on
+    assert bool(route(found, "/uses").chain) is turns_it_on
+    assert route(found, "/other").chain is None
+
+
+def test_numpy_and_pandas_work_in_the_lane(directory: Path) -> None:
+    (directory / "shop.py").write_text(textwrap.dedent("""
+        import freelane, numpy, pandas
+        from starlette.applications import Starlette
+        from starlette.responses import JSONResponse
+        from starlette.routing import Route
+        @freelane.gil
+        def table(request):
+            frame = pandas.DataFrame({"a": numpy.arange(100_000), "b": numpy.arange(100_000) % 7})
+            return JSONResponse(frame.groupby("b").a.sum().tolist())
+        async def light(request): return JSONResponse(1)
+        app = Starlette(routes=[Route("/table", table), Route("/light", light)])
+    """))  # fmt: skip
+    with running(directory, "shop:app", "--show-lanes") as server:
+        answer = ask(server, "/table")
+        assert answer.json == [sum(range(n, 100_000, 7)) for n in range(7)]
+        assert answer.header("freelane-lane") == "gil"
+        assert ask(server, "/light").header("freelane-gil") == "off"
+
+
+def test_check_prints_the_tables_and_asks_for_a_person(directory: Path) -> None:
+    done = subprocess.run([COMMAND[0], "check", "shop:app"], cwd=directory, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "needsgil          -        turns the GIL on  its endpoints run in the gil lane" in done.stdout
+    assert "shop.r_helper -> helper.far -> helper.near -> needsgil.answer -> needsgil" in done.stdout
+    assert "- /d_eval: cannot be decided: d_eval calls eval." in done.stdout
+    assert done.stderr == ""
+
+
+def test_check_of_an_app_without_problems_is_0_and_json_can_be_read(directory: Path) -> None:
+    (directory / "shop.py").write_text(textwrap.dedent("""
+        import needsgil
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+        async def uses(request): return needsgil.answer()
+        async def other(request): return 1
+        app = Starlette(routes=[Route("/uses", uses), Route("/other", other)])
+    """))  # fmt: skip
+    command = [COMMAND[0], "check", "shop:app", "--json"]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    found = json.loads(done.stdout)
+    assert {row["path"]: (row["lane"] == "gil", row["reason"]) for row in found["routes"]} == {
+        "/uses": (True, "shop.uses -> needsgil"), "/other": (False, ""),
+    }  # fmt: skip
+    assert found["problems"] == []
+    assert found["extensions"][0]["state"] == "turns the GIL on"
+
+
+def test_check_of_an_app_that_cannot_be_imported(directory: Path) -> None:
+    (directory / "shop.py").write_text("import nothing_of_that_name\n")
+    done = subprocess.run([COMMAND[0], "check", "shop:app"], cwd=directory, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "No module named 'nothing_of_that_name'" in done.stdout
