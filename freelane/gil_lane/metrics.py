@@ -45,8 +45,8 @@ def log(supervisor: Supervisor) -> None:
     """One line for each lane."""
     for slot in supervisor.slots:
         it = count(slot)
-        logger.info("%s: %d requests, %d restarts, %.3f s waiting, %.3f s working, %d MiB.", it.lane, it.requests,
-                    it.restarts, it.waiting, it.working, it.resident >> 20)  # fmt: skip
+        logger.info("%s: %d requests, %d restarts, %.3f s waiting, %.3f s working, at most %d MiB.", it.lane, it.requests,
+                    it.restarts, it.waiting, it.working, slot.most_rss >> 20)  # fmt: skip
     refused = sum(client.refused for client in supervisor.clients)
     if refused:
         logger.info("The gil lane refused %d requests (503).", refused)

@@ -63,6 +63,7 @@ class LaneProcess:
 
     def on_ready(self) -> None:
         self.ready = True
+        self.read_rss()
 
     def on_failed(self, reason: str) -> None:
         self.failure = reason
@@ -91,6 +92,7 @@ class LaneProcess:
                 self.rss = int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
         except (OSError, ValueError, IndexError):
             self.rss = 0
+        self.slot.most_rss = max(self.slot.most_rss, self.rss)
         return self.rss
 
 
@@ -106,6 +108,7 @@ class Slot:
         self.processes: list[LaneProcess] = []
         self.failures = 0
         self.restarts = 0
+        self.most_rss = 0
         # Of processes that have ended.
         self.requests = 0
         self.waited = 0.0
