@@ -142,6 +142,13 @@ def test_a_process_is_replaced_after_its_requests_and_nobody_notices(extension: 
         assert server.output().count("DOWN") >= len(counts) - 1
 
 
+def test_what_a_replaced_process_still_has_to_send_is_sent(extension: Path, tmp_path: Path) -> None:
+    with lane_server(extension, tmp_path, "--gil-max-requests", "1") as server:
+        for _ in range(3):
+            answer = ask(server, "/big?size=40000000")
+            assert (answer.status, len(answer.body)) == (200, 40_000_000)
+
+
 def test_beyond_the_queue_requests_are_answered_503(extension: Path, tmp_path: Path) -> None:
     with lane_server(extension, tmp_path, "--threads", "2", "--gil-backlog", "3") as server, ThreadPoolExecutor(12) as threads:
         the_lane(server)

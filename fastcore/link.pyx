@@ -62,6 +62,11 @@ cdef class Link:
         if self.decoder.eof:
             self.close(None)
 
+    @property
+    def idle(self):
+        """Whether all that was written is sent."""
+        return not self.pending
+
     cpdef object write(self, bytes data):
         """Queue whole frames, or a frame's head followed by its payload, to be sent in order."""
         if self.closed:

@@ -40,7 +40,6 @@ cdef class LaneScope(dict):
 cdef class Stream:
     """One stream of a connection: flow control both ways. Belongs to the loop's thread."""
 
-
     def __init__(self, dict streams, Link link, unsigned int id):
         self.streams = streams
         self.link = link
@@ -135,7 +134,7 @@ cdef class Stream:
             self.link.write(frame_head(kind, flags, self.id, len(data)))
             self.link.write(data)
 
-    def done_future(self, result = None):
+    def done_future(self, result=None):
         future = self.loop.create_future()
         future.set_result(result)
         return future
@@ -143,7 +142,6 @@ cdef class Stream:
 
 cdef class HTTPStream(Stream):
     """One request: ``receive`` and ``send`` as ``HTTPExchange`` calls them on Granian's ASGI protocol."""
-
 
     def __init__(self, streams, link, id, body, ended):
         Stream.__init__(self, streams, link, id)
@@ -233,7 +231,7 @@ cdef class HTTPStream(Stream):
             return self.push(BODY, flags, data)
         return None
 
-    def count(self, headers: list[tuple[bytes, bytes]], sent):
+    def count(self, list headers, Py_ssize_t sent):
         for name, value in headers:
             if name == b"content-length":
                 self.due = int(value) - sent
@@ -241,7 +239,6 @@ cdef class HTTPStream(Stream):
 
 cdef class WebSocketStream(Stream):
     """One WebSocket, as ``WebSocketExchange`` uses Granian's ASGI protocol; also its ``watcher``."""
-
 
     def __init__(self, streams, link, id):
         Stream.__init__(self, streams, link, id)
@@ -390,6 +387,11 @@ cdef class Connection:
         exchange.watcher = stream
         self.streams[id] = stream
         exchange.start(gateway.context.copy())
+
+    @property
+    def busy(self):
+        """Whether something is still to be sent, or may be."""
+        return not self.link.closed and bool(self.streams or not self.link.idle)
 
     def on_closed(self, error):
         if error is not None:

@@ -107,15 +107,17 @@ class Process:
         await self.left.wait()
         # What runs may finish, background tasks included; nobody waits for the rest.
         deadline = time.monotonic() + self.spec["shutdown_timeout"]
-        while self.gateway.active and time.monotonic() < deadline:
+        while self.busy and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         tasks = [exchange.task for exchange in self.gateway.active if exchange.task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=1)
-        for connection in self.connections:
-            connection.link.flush()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.gateway.active) or any(connection.busy for connection in self.connections)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
