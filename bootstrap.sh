@@ -4,6 +4,7 @@
 #   ./bootstrap.sh gil     make .venv-gil on a Python with the GIL, if there is one; prints its python
 #   ./bootstrap.sh peers   make the environment of the servers we compare with; prints its python
 #   ./bootstrap.sh oldest  fetch the oldest frameworks that freelane serves; prints their directory, for PYTHONPATH
+#   ./bootstrap.sh oldest-compiled  the same, of those that it compiles
 # Safe to interrupt and to run again. See README.md, "Set-up".
 set -euo pipefail
 
@@ -266,8 +267,13 @@ print(*(f"{name}=={m.version(name)}" for name in ("starlette", "fastapi", "pydan
 
 make_oldest() {
     # Pure Python, so that they stand in front of .venv's own.
+<<<<<<< HEAD
     local pins="fastapi==0.121.3 starlette==0.49.3" oldest
     oldest=$cache/oldest/$(tr -s '= ' '-' <<<"$pins")-numpy
+=======
+    local pins=$1 oldest
+    oldest=$cache/oldest/$(tr -s '= ' '-' <<<"$pins")
+>>>>>>> main
     if [ ! -f "$oldest/ready" ]; then
         say "fetching $pins"
         rm -rf "$oldest"
@@ -283,6 +289,7 @@ case ${1:-venv} in
 venv) make_venv ;;
 gil) make_gil ;;
 peers) make_venv && make_peers ;;
-oldest) make_venv && make_oldest ;;
-*) die "unknown argument '$1': ./bootstrap.sh, or with gil, peers or oldest" ;;
+oldest) make_venv && make_oldest "fastapi==0.121.3 starlette==0.49.3" ;;
+oldest-compiled) make_venv && make_oldest "fastapi==0.161.0 starlette==0.49.3" ;;
+*) die "unknown argument '$1': ./bootstrap.sh, or with gil, peers, oldest or oldest-compiled" ;;
 esac

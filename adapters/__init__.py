@@ -59,7 +59,9 @@ def adapt(app: Any, executor: Any = None, lane: Any = None) -> Adapted:
 
 
 def reader_for(app: Any) -> Reader | None:
-    """What reads an app of Starlette's kind."""
+    """What reads an app of Starlette's kind; None for a release of its framework that is not known."""
+    if starlette.names.obstacle():
+        return None
     return fastapi.reader_for(app) if fastapi.knows(app) else Reader()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -19,7 +20,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route, Router
 
-from freelane.adapters import adapt
+from freelane.adapters import adapt, versions
+from freelane.adapters.fastapi import names as fastapi_names
+from freelane.adapters.starlette import names as starlette_names
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan
 from freelane.adapters.starlette.routing import CompiledRouter
 
@@ -125,19 +128,24 @@ class Wrapping(APIRoute):
         return wrapped
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "options", "reason"),
-    [
-        (streams, {}, "it streams what its endpoint yields"),
-        (asked, {"max_body_size": 10}, "it has a max_body_size of its own"),
-    ],
+limits_bodies = pytest.mark.skipif(
+    "max_body_size" not in inspect.signature(APIRoute).parameters, reason="this FastAPI does not limit bodies"
 )
-def test_what_fastapi_keeps_and_why(endpoint: Callable[..., Any], options: dict[str, Any], reason: str) -> None:
+
+
+def test_a_streaming_endpoint_is_left_to_fastapi() -> None:
+    found = plan(one_route(streams))
+    assert not found.compiled and found.call is None
+    assert found.reason == "it streams what its endpoint yields"
+
+
+@limits_bodies
+def test_a_route_with_a_body_limit_is_left_to_fastapi() -> None:
     app = FastAPI()
-    app.router.routes.append(APIRoute("/", endpoint, **options))
+    app.router.routes.append(APIRoute("/", asked, max_body_size=10))
     found = plan(app)
     assert not found.compiled and found.call is None
-    assert found.reason == reason
+    assert found.reason == "it has a max_body_size of its own"
 
 
 def test_a_route_class_with_its_own_handler_keeps_it() -> None:
@@ -204,9 +212,14 @@ def test_what_stands_around_every_endpoint(make: Callable[[], FastAPI], obstacle
 
 
 def test_a_router_with_middleware_of_its_own_is_left_alone() -> None:
-    for app in (with_router_middleware(), FastAPI(max_body_size=10)):
-        adapted = adapt(app)
-        assert adapted.router is None and not adapted.direct  # type: ignore[attr-defined]
+    adapted = adapt(with_router_middleware())
+    assert adapted.router is None and not adapted.direct  # type: ignore[attr-defined]
+
+
+@limits_bodies
+def test_an_app_with_a_body_limit_is_left_alone() -> None:
+    adapted = adapt(FastAPI(max_body_size=10))
+    assert adapted.router is None and not adapted.direct  # type: ignore[attr-defined]
 
 
 def test_a_tool_that_replaced_fastapis_functions_sees_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,3 +325,23 @@ def test_starlette_routes() -> None:
 def test_a_response_class_is_used_as_it_is() -> None:
     found = plan(one_route(asked_def, response_class=HTMLResponse))
     assert found.compiled and found.lane == "free"
+
+
+@pytest.mark.parametrize("names", [fastapi_names, starlette_names], ids=["fastapi", "starlette"])
+def test_an_unknown_release_is_served_by_its_own_code_and_said_once(
+    names: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(names, "NEWEST", names.OLDEST)
+    monkeypatch.setattr(versions, "told", set())
+    monkeypatch.setattr(versions.logger, "propagate", True)
+    for _ in range(2):
+        adapted = adapt(one_route(asked))
+        assert adapted.router is None and not adapted.direct  # type: ignore[attr-defined]
+        assert adapted.bind(None) is None
+    (record,) = caplog.records
+    assert "is not one that freelane can compile" in record.message
+
+
+def test_a_name_that_moved_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastapi_names, "PRIVATE", ("fastapi.routing:gone",))
+    assert fastapi_names.obstacle().endswith("has moved fastapi.routing:gone")

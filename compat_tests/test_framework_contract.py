@@ -30,6 +30,15 @@ def declared() -> list[str]:
     return sorted({name for module in declarations() for name in module.PRIVATE})
 
 
+def optional() -> set[str]:
+    return {name for module in declarations() for name in getattr(module, "OPTIONAL", ())}
+
+
+def find(name: str) -> object:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute, None)
+
+
 def is_private(module: str, name: str) -> bool:
     return any(part.startswith("_") for part in [*module.split("."), name] if not part.endswith("__"))
 
@@ -50,13 +59,16 @@ def test_an_adapter_declares_its_private_names() -> None:
 
 @pytest.mark.parametrize("name", declared())
 def test_private_name_is_where_it_was(name: str) -> None:
-    module, _, attribute = name.partition(":")
-    assert hasattr(importlib.import_module(module), attribute), f"{name} has moved"
+    assert find(name) is not None, f"{name} has moved"
 
 
 def test_no_private_name_is_imported_undeclared() -> None:
-    known = set(declared())
+    known = {*declared(), *optional()}
     assert [found for found in imported() if found[1] not in known] == []
+
+
+def test_optional_names_are_those_of_the_newest_release() -> None:
+    assert [name for name in sorted(optional()) if find(name) is None] == []
 
 
 @pytest.mark.parametrize("names", list(declarations()), ids=lambda names: names.__name__)

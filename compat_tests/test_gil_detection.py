@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from compat_tests import gil_extension
 from compat_tests.gil_servers import ask, pids
 from compat_tests.servers import COMMAND, running
 from freelane import config
@@ -110,13 +109,6 @@ made = [(name, value) for name, value in list(globals().items()) if name[:2] in 
 routes = [Route("/" + name, value) for name, value in made]
 app = Starlette(routes=[*routes, Mount("/below", routes=[Route("/r_mounted", r_global)]), WebSocketRoute("/w_socket", w_socket)])
 """
-
-
-@pytest.fixture(scope="module")
-def extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("extension")
-    gil_extension.build(directory)
-    return directory
 
 
 @pytest.fixture

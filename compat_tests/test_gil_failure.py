@@ -15,18 +15,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from compat_tests import gil_extension
 from compat_tests.gil_servers import ask, gone, lane_server, pids, wait_until
 from compat_tests.servers import Server
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
-
-
-@pytest.fixture(scope="module")
-def extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("extension")
-    gil_extension.build(directory)
-    return directory
 
 
 def the_lane(server: Server) -> int:

@@ -17,19 +17,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from compat_tests import gil_extension
 from compat_tests.gil_servers import ask, lane_server, pids, wait_until
 from compat_tests.servers import COMMAND, Server
 from freelane.gilwatch import free_threaded
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
-
-
-@pytest.fixture(scope="module")
-def extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("extension")
-    gil_extension.build(directory)
-    return directory
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from compat_tests import gil_extension
 from compat_tests.gil_servers import ask, lane_server
 from compat_tests.servers import Server
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
-
-
-@pytest.fixture(scope="module")
-def extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("extension")
-    gil_extension.build(directory)
-    return directory
 
 
 def page(server: Server) -> dict[str, float]:

@@ -12,6 +12,7 @@ import pytest
 pytestmark = pytest.mark.thread_unsafe(reason="starts processes")
 
 ROOT = Path(__file__).resolve().parents[1]
+SERVED, COMPILED = "oldest", "oldest-compiled"
 CHOSEN = [
     "compat_tests/test_fastapi_properties.py::test_same_answers",
     "compat_tests/test_fastapi_bodies.py",
@@ -26,16 +27,17 @@ def run(command: list[str], **env: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture(scope="module")
-def oldest() -> str:
-    return run(["bash", "bootstrap.sh", "oldest"]).splitlines()[-1]
+def directory(which: str) -> str:
+    return run(["bash", "bootstrap.sh", which]).splitlines()[-1]
 
 
-def test_the_oldest_frameworks_are_in_force(oldest: str) -> None:
+@pytest.mark.parametrize(("which", "versions"), [(SERVED, "0.121.3 0.49.3"), (COMPILED, "0.161.0 0.49.3")])
+def test_the_oldest_frameworks_are_in_force(which: str, versions: str) -> None:
     code = "import fastapi, starlette; print(fastapi.__version__, starlette.__version__)"
-    assert run([sys.executable, "-c", code], PYTHONPATH=oldest) == "0.121.3 0.49.3"
+    assert run([sys.executable, "-c", code], PYTHONPATH=directory(which)) == versions
 
 
-def test_chosen_tests_pass_on_the_oldest_frameworks(oldest: str) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CHOSEN]
-    assert " passed" in run(command, PYTHONPATH=oldest)
+@pytest.mark.parametrize(("which", "more"), [(SERVED, []), (COMPILED, ["compat_tests/test_compiled.py"])])
+def test_chosen_tests_pass_on_the_oldest_frameworks(which: str, more: list[str]) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CHOSEN, *more]
+    assert " passed" in run(command, PYTHONPATH=directory(which))

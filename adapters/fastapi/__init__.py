@@ -6,15 +6,10 @@ that this cannot cover keeps FastAPI's handler, and an unknown FastAPI release k
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import Any
 
 from freelane.adapters.starlette.reader import Reader
-
-logger = logging.getLogger("freelane.error")
-told: set[str] = set()
-
 
 def knows(app: Any) -> bool:
     """Whether ``app`` is a FastAPI app; imports FastAPI only if the app did."""
@@ -23,13 +18,10 @@ def knows(app: Any) -> bool:
 
 
 def reader_for(app: Any) -> Reader | None:
-    """The reader of a FastAPI app; None, said once in the log, for a release that is not known."""
+    """The reader of a FastAPI app; None for a release that is not known."""
     from freelane.adapters.fastapi import names
 
-    if obstacle := names.obstacle():
-        if obstacle not in told:
-            told.add(obstacle)
-            logger.warning("%s: its own code serves every request, at its own speed.", obstacle)
+    if names.obstacle():
         return None
     from freelane.adapters.fastapi.reader import FastAPIReader
 

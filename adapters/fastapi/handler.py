@@ -80,7 +80,7 @@ def read(app: Any) -> Handler:
     if _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
         raise NotCovered("it streams what its endpoint yields")
     for sub in (dependant, *below(dependant)):
-        if sub.concurrency is not None:
+        if getattr(sub, "concurrency", None) is not None:
             raise NotCovered("a dependency limits its concurrency")
         if sub.websocket_param_name is not None:
             raise NotCovered("a dependency asks for a WebSocket")
@@ -92,7 +92,7 @@ def read(app: Any) -> Handler:
         is_coroutine=found["is_coroutine"],
         embed_body_fields=found["embed_body_fields"],
         strict_content_type=found["actual_strict_content_type"],
-        form_limits=found["form_limits"],
+        form_limits=found.get("form_limits"),
         overrides=found["dependency_overrides_provider"],
         status_code=found["status_code"],
         response_class=found["actual_response_class"],

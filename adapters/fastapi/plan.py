@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastapi._body_limit import get_body_limit_error
-from fastapi.routing import _FASTAPI_SCOPE_KEY, _resolve_form_limits, request_response
+from fastapi.routing import _FASTAPI_SCOPE_KEY, request_response
 from starlette.exceptions import HTTPException
-from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 
 from freelane.adapters.fastapi.handler import Handler, NotCovered, read
 from freelane.adapters.fastapi.responses import renderer
 from freelane.adapters.fastapi.source import Writer, needs_loop, needs_stacks
 from freelane.adapters.fastapi.steps import endpoint_context
 from freelane.adapters.starlette.plan import Delegate, Plan
+from freelane.adapters.versions import find_optional
 from freelane.fastcore.dispatch import Guard
+
+resolve_form_limits = find_optional("fastapi.routing:_resolve_form_limits")
+get_body_limit_error = find_optional("fastapi._body_limit:get_body_limit_error")
+BODY_LIMIT_KEY = find_optional("starlette.middleware.body_limit:MAX_BODY_SIZE_SCOPE_KEY")
 
 
 def make_plan(app: Any) -> Plan:
@@ -75,13 +78,14 @@ def inside_layers(handler: Handler, call: Callable[..., Any]) -> Callable[[Any],
 async def read_form(request: Any, limits: Any) -> Any:
     """The form of a request, closed with it; FastAPI's errors for one that cannot be read."""
     scope = request.scope
+    inherited = scope.get(_FASTAPI_SCOPE_KEY, {})
     try:
-        form = await request.form(**_resolve_form_limits(scope.get(_FASTAPI_SCOPE_KEY, {}), limits))
+        form = await request.form(**(resolve_form_limits(inherited, limits) if resolve_form_limits else {}))
         scope["fastapi_middleware_astack"].push_async_callback(form.close)
     except HTTPException:
         raise
     except Exception as exc:
-        if MAX_BODY_SIZE_SCOPE_KEY in scope and (error := get_body_limit_error(exc)):
+        if get_body_limit_error and BODY_LIMIT_KEY in scope and (error := get_body_limit_error(exc)):
             raise error from exc
         raise HTTPException(400, "There was an error parsing the body") from exc
     return form

@@ -8,7 +8,7 @@ from typing import Any
 
 import fastapi.routing
 from fastapi import FastAPI
-from fastapi.applications import AppBodyLimitMiddleware, ExceptionTelemetryMiddleware
+from fastapi.applications import ExceptionTelemetryMiddleware
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute, APIRouter, _EffectiveRouteContext, _IncludedRouter
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -17,6 +17,7 @@ from freelane.adapters.fastapi import names
 from freelane.adapters.fastapi.plan import make_plan
 from freelane.adapters.starlette.plan import make_entry
 from freelane.adapters.starlette.reader import Reader, Row
+from freelane.adapters.versions import find_optional
 
 
 def is_api_route(route: Any) -> bool:
@@ -30,7 +31,12 @@ class FastAPIReader(Reader):
 
     application = FastAPI
     router = APIRouter
-    layers = (*Reader.layers, AsyncExitStackMiddleware, AppBodyLimitMiddleware, ExceptionTelemetryMiddleware)
+    layers = (
+        *Reader.layers,
+        AsyncExitStackMiddleware,
+        ExceptionTelemetryMiddleware,
+        find_optional("fastapi.applications:AppBodyLimitMiddleware"),
+    )
 
     def root_path(self, app: Any) -> str:
         return app.root_path or ""
@@ -59,7 +65,7 @@ class FastAPIReader(Reader):
 
     def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row]:
         # Form limits are handed down in the scope, and a tool sees calls, by FastAPI's own code only.
-        if router.form_limits or names.replaced():
+        if getattr(router, "form_limits", None) or names.replaced():
             return
         fresh: dict[str, dict[str, Any]] = {}
         for index, route in enumerate(router.routes):
@@ -100,7 +106,7 @@ class FastAPIReader(Reader):
                 yield from self.included(candidate)
             elif is_api_route(candidate.original_route):
                 route = candidate.original_route
-                if include.include_context.form_limits:
+                if getattr(include.include_context, "form_limits", None):
                     yield candidate.path, candidate.methods, False, None
                 else:
                     yield self.effective_row(include, candidate, router.routes, places[id(route)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.message
+import inspect
 import json
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
@@ -19,6 +20,8 @@ from starlette.responses import Response
 from freelane.adapters.starlette.plan import Delegate
 from freelane.adapters.starlette.threads import on_executor
 from freelane.fastcore.executor import ExecutorFull
+
+GENERATORS_GET_REQUEST = "request" in inspect.signature(_solve_generator).parameters
 
 
 async def in_thread(function: Callable[..., Any], /, **arguments: Any) -> Any:
@@ -128,7 +131,8 @@ async def enter_generator(request: Any, dependant: Dependant, function_scope: bo
     """What a dependency with ``yield`` yields; FastAPI's exit stacks, which are in the scope, close it."""
     key = "fastapi_function_astack" if function_scope else "fastapi_inner_astack"
     stack = request.scope[key]
-    return await _solve_generator(dependant=dependant, stack=stack, sub_values=values, request=request)
+    more = {"request": request} if GENERATORS_GET_REQUEST else {}
+    return await _solve_generator(dependant=dependant, stack=stack, sub_values=values, **more)
 
 
 def endpoint_context(dependant: Dependant) -> Callable[[Any], Any]:

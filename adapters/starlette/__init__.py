@@ -13,14 +13,18 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from freelane.adapters.starlette import stack, threads
+from freelane.adapters.starlette import names, stack, threads
 from freelane.adapters.starlette.direct import Direct
 from freelane.adapters.starlette.plan import Entry
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routes import mounted_apps, websocket_routes
 from freelane.adapters.starlette.table import route_table
 
+<<<<<<< HEAD
 __all__ = ["StarletteAdapter", "knows", "route_table", "websocket_routes"]
+=======
+__all__ = ["StarletteAdapter", "knows", "names", "websocket_routes"]
+>>>>>>> main
 
 
 def knows(app: Any) -> bool:
