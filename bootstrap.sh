@@ -267,13 +267,8 @@ print(*(f"{name}=={m.version(name)}" for name in ("starlette", "fastapi", "pydan
 
 make_oldest() {
     # Pure Python, so that they stand in front of .venv's own.
-<<<<<<< HEAD
-    local pins="fastapi==0.121.3 starlette==0.49.3" oldest
-    oldest=$cache/oldest/$(tr -s '= ' '-' <<<"$pins")-numpy
-=======
     local pins=$1 oldest
     oldest=$cache/oldest/$(tr -s '= ' '-' <<<"$pins")
->>>>>>> main
     if [ ! -f "$oldest/ready" ]; then
         say "fetching $pins"
         rm -rf "$oldest"

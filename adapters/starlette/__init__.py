@@ -20,11 +20,7 @@ from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routes import mounted_apps, websocket_routes
 from freelane.adapters.starlette.table import route_table
 
-<<<<<<< HEAD
-__all__ = ["StarletteAdapter", "knows", "route_table", "websocket_routes"]
-=======
-__all__ = ["StarletteAdapter", "knows", "names", "websocket_routes"]
->>>>>>> main
+__all__ = ["StarletteAdapter", "knows", "names", "route_table", "websocket_routes"]
 
 
 def knows(app: Any) -> bool:
