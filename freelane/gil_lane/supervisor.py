@@ -27,6 +27,7 @@ LONGEST = 30.0
 # How often memory is looked at (seconds).
 WATCH = 0.1
 SOCKET_BUFFER = 4 << 20
+EXIT_STARTUP = 3
 
 
 class LaneProcess:
@@ -44,6 +45,7 @@ class LaneProcess:
         self.ready = False
         self.reason = ""
         self.failure: str | None = None
+        self.told = threading.Event()
         self.lost = 0
         self.rss = 0
 
@@ -67,6 +69,7 @@ class LaneProcess:
 
     def on_failed(self, reason: str) -> None:
         self.failure = reason
+        self.told.set()
 
     def loss_status(self, call: Any) -> int:
         """What a request is answered that this process did not answer."""
@@ -147,6 +150,9 @@ class Slot:
 
     def died(self, process: LaneProcess, code: int) -> None:
         self.restarts += 1
+        if code == EXIT_STARTUP:
+            # It said why, but a worker's loop may not have read that yet.
+            process.told.wait(1)
         if process.failure is not None:
             self.failed(f"cannot serve:\n{process.failure.rstrip()}")
             return
