@@ -252,13 +252,13 @@ make_peers() {
 print(*(f"{name}=={m.version(name)}" for name in ("starlette", "fastapi", "pydantic")))')
     python=$(gil_python 11)
     [ -n "$python" ] || { python=$venv/bin/python; say "no Python with the GIL here: the peers run on freelane's"; }
-    peers=$cache/peers/$("$python" -c 'import platform; print(platform.python_version())')-$(tr -s '= ' '-' <<<"$pins")
+    peers=$cache/peers/$("$python" -c 'import platform; print(platform.python_version())')-$(tr -s '= ' '-' <<<"$pins")-numpy
     if [ ! -f "$peers/ready" ]; then
         say "making the environment of the peers (uvicorn, uvloop, httptools)"
         rm -rf "$peers"
         "$python" -m venv "$peers"
         # shellcheck disable=SC2086
-        printf '%s\n' uvicorn uvloop httptools websockets python-multipart itsdangerous email-validator $pins >"$peers/requirements.txt"
+        printf '%s\n' uvicorn uvloop httptools websockets python-multipart itsdangerous email-validator numpy $pins >"$peers/requirements.txt"
         pip_install "$peers" "$peers/requirements.txt"
         touch "$peers/ready"
     fi

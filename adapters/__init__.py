@@ -9,6 +9,7 @@ import sys
 from typing import Any, Protocol
 
 from freelane.adapters import fastapi, starlette
+from freelane.adapters.entries import RouteEntry, RouteTable, Served
 from freelane.adapters.starlette.reader import Reader
 
 
@@ -88,3 +89,34 @@ def pyre_websocket_routes(app: Any) -> list[str] | None:
             return None
         found += [mount.path + path for path in inner]
     return found
+
+
+def route_table(app: Any) -> RouteTable:
+    """The app's routes; of an app that no adapter knows, one for everything."""
+    if (pyre := pyre_for(app)) is not None:
+        return pyre.table.route_table(app)  # type: ignore[no-any-return]
+    if starlette.knows(app):
+        return starlette.route_table(app)
+    entries = [RouteEntry(kind, None, "", app, (app,), prefix=True) for kind in ("http", "websocket")]
+    return RouteTable(entries)
+
+
+def describe(app: Any) -> list[Served]:
+    """How the main process serves each of the app's HTTP routes that can be told."""
+    if (pyre := pyre_for(app)) is not None:
+        return list(pyre.table.served(app))
+    if not starlette.knows(app):
+        return []
+    return starlette.make_adapter(app, None, None, reader_for).describe()
+
+
+def share_state(app: Any) -> str | None:
+    """Make what the app's processes share reachable for those of the gil lane; returns where, if there is such a thing."""
+    pyre = pyre_for(app)
+    return None if pyre is None else pyre.table.share(app)
+
+
+def join_state(app: Any, url: str | None) -> None:
+    """In a process of the gil lane: use what ``share_state`` made reachable."""
+    if (pyre := pyre_for(app)) is not None:
+        pyre.table.join(app, url)

@@ -115,13 +115,13 @@ def build_old_extension(directory: Path) -> None:
 @pytest.mark.skipif(not free_threaded(), reason="there is no GIL to turn on")
 def test_the_module_that_turns_the_gil_on_is_named(directory: Path) -> None:
     build_old_extension(directory)
-    with running(directory, "shop:app") as server:
+    with running(directory, "shop:app", "--gil-auto", "off") as server:
         assert "| GIL off |" in server.output()
         assert server.get("/old").read() == b"oldstyle"
         server.wait_for("importing 'oldstyle' turned it on", 10)
         assert server.output().count("importing 'oldstyle' turned it on") == 1
     (directory / "shop.py").write_text("import oldstyle\n" + APP)
-    with running(directory, "shop:app") as server:
+    with running(directory, "shop:app", "--gil-auto", "off") as server:
         assert "| GIL ON: 'oldstyle' turned it on |" in server.output()
 
 

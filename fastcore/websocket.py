@@ -32,6 +32,7 @@ class WebSocketExchange:
 
     def __init__(self, gateway: Any, proto: Any, source: Any, scope: MutableMapping[str, Any]) -> None:
         self.gateway = gateway
+        self.app = gateway.app
         self.proto = proto
         self.scope = scope
         self.loop: asyncio.AbstractEventLoop = gateway.loop
@@ -47,6 +48,11 @@ class WebSocketExchange:
         self.watcher: Any = None
         self.task: asyncio.Task[None] | None = None
 
+    @property
+    def connecting(self) -> bool:
+        """Whether the handshake waits for its answer."""
+        return self.stage is Stage.CONNECTING
+
     def start(self, context: Any) -> None:
         """Run the app in a task that takes its first step at once."""
         self.task = asyncio.Task(self.run(), loop=self.loop, eager_start=True, context=context)
@@ -56,7 +62,7 @@ class WebSocketExchange:
         gateway = self.gateway
         gateway.active.add(self)
         try:
-            result = await gateway.app(self.scope, self.receive, self.send)
+            result = await self.app(self.scope, self.receive, self.send)
         except ClientDisconnected:
             pass
         except BaseException as exc:

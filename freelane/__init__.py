@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from freelane.errors import ConfigError, FreelaneError, StartupError
+    from freelane.gil_lane.marks import gil
     from freelane.wrapper import serve, wrap
 
 __version__ = "0.1.0"
 
-__all__ = ["ConfigError", "FreelaneError", "StartupError", "__version__", "serve", "wrap"]
+__all__ = ["ConfigError", "FreelaneError", "StartupError", "__version__", "gil", "serve", "wrap"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,6 +20,10 @@ def __getattr__(name: str) -> Any:
         from freelane import wrapper
 
         return getattr(wrapper, name)
+    if name == "gil":
+        from freelane.gil_lane.marks import gil
+
+        return gil
     if name in ("ConfigError", "FreelaneError", "StartupError"):
         from freelane import errors
 

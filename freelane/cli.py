@@ -6,11 +6,11 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 import freelane
-from freelane import alias, config, constants
+from freelane import check, config, constants
 from freelane.errors import ConfigError
 from freelane.host import Server
 from freelane.loader import load
@@ -30,6 +30,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"freelane {freelane.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     run = commands.add_parser("run", help="serve an app", description="Serve an ASGI app.", allow_abbrev=False)
+    add_settings(run)
+    check = commands.add_parser(
+        "check", help="say what of an app needs the GIL, and which lane serves each route",
+        description="Import an app in an interpreter that is thrown away, and say what `freelane run` would do with it. "
+        "Exits with 1 where something needs a person.", allow_abbrev=False,
+    )  # fmt: skip
+    check.add_argument("--json", action="store_true", help="print JSON")
+    add_settings(check)
+    return parser
+
+
+def add_settings(run: argparse.ArgumentParser) -> None:
     run.add_argument("target", help="module:app or path/to/file.py:app")
     kinds = config.kinds()
     for item in fields(config.Settings):
@@ -37,28 +49,32 @@ def build_parser() -> argparse.ArgumentParser:
         options: dict[str, Any] = {"dest": item.name, "default": argparse.SUPPRESS}
         if kinds[item.name] is bool:
             options["action"] = argparse.BooleanOptionalAction
+        elif kinds[item.name] is list:
+            options |= {"action": "append", "metavar": "NAME"}
         else:
-            options["metavar"] = "N" if kinds[item.name] is int else "VALUE"
+            options["metavar"] = "N" if kinds[item.name] in (int, float) else "VALUE"
             if item.metadata["choices"]:
                 options["metavar"] = "|".join(item.metadata["choices"])
-        shown = "" if item.default in (None, "", False) else f" (default: {'yes' if item.default is True else item.default})"
+        shown = "" if item.default in (None, "", False, MISSING) else f" (default: {'yes' if item.default is True else item.default})"
         run.add_argument(config.flag(item.name), help=help + shown, **options)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Exit codes: 0, 1 for the app's own import error, 2 for a mistake, 3 for failed startup."""
     try:
         arguments = vars(build_parser().parse_args(argv))
-        del arguments["command"]
+        command = arguments.pop("command")
         target = arguments.pop("target")
+        as_json = arguments.pop("json", False)
         given = {
             name: config.convert(name, value, config.flag(name)) if isinstance(value, str) else value
             for name, value in arguments.items()
         }
         settings = config.resolve(given)
+        if command == "check":
+            return check.run(target, settings, as_json)
         constants.install()
-        return Server(lambda: load_app(target, settings), settings).run()
+        return Server(lambda: load_app(target, settings), settings, target, restart=True).run()
     except ConfigError as exc:
         print(f"freelane: {exc}", file=sys.stderr)
         return EXIT_CONFIG
@@ -66,9 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def load_app(target: str, settings: config.Settings) -> Any:
     try:
-        if settings.alias is not None:
-            alias.install(settings.alias)
-        return load(target, factory=settings.factory, app_dir=settings.app_dir)
+        return load(target, factory=settings.factory, app_dir=settings.app_dir, alias=settings.alias)
     except ConfigError:
         raise
     except Exception as exc:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import shutil
 import ssl
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from freelane.errors import ConfigError
 
@@ -18,10 +19,14 @@ TRANSPORTS = ("auto", "rsgi", "asgi")
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 HTTP_VERSIONS = ("auto", "1", "2")
 LIFESPANS = ("auto", "off")
+SWITCH = ("on", "off")
 
 
 def option(default: Any, help: str, choices: tuple[str, ...] = (), minimum: int | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "choices": choices, "minimum": minimum})
+    metadata = {"help": help, "choices": choices, "minimum": minimum}
+    if isinstance(default, list):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,14 +58,27 @@ class Settings:
     ssl_client_verify: bool = option(False, "require client certificates")
     app_dir: str | None = option(None, "directory to import the app from")
     alias: str | None = option(None, "module name that stands for freelane.adapters.pyre: pyreframework")
+    gil: list[str] = option([], "for the gil lane: module:function, /path/*, or module:EXTENSION (repeatable)")
+    gil_auto: str = option("on", "find the endpoints that need the GIL, for the gil lane", choices=SWITCH)
+    gil_workers: int = option(1, "processes of the gil lane", minimum=1)
+    gil_timeout: float = option(30.0, "seconds until a request of the gil lane is answered 504", minimum=0)
+    gil_backlog: int = option(1000, "requests that may wait for the gil lane before 503", minimum=0)
+    gil_max_rss: int | None = option(None, "memory of a gil lane process, in MiB, at which it is ended", minimum=1)
+    gil_max_requests: int | None = option(None, "requests after which a gil lane process is replaced", minimum=1)
+    gil_python: str | None = option(None, "interpreter of the gil lane, for wheels that need one with the GIL")
+    metrics_port: int | None = option(None, "port of the Prometheus page, on --host", minimum=0)
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            check(item.name, getattr(self, item.name), item.metadata)
+            if getattr(self, item.name) is not None:
+                check(item.name, getattr(self, item.name), item.metadata)
         if self.port > 65535:
             raise ConfigError(f"--port must be at most 65535, not {self.port}")
         if self.root_path and not self.root_path.startswith("/"):
             raise ConfigError(f"--root-path must start with '/', not '{self.root_path}'")
+        if not self.gil_timeout > 0:
+            raise ConfigError(f"--gil-timeout must be more than 0, not {self.gil_timeout:g}")
+        check_gil(self)
         check_tls(self)
 
     @property
@@ -78,6 +96,16 @@ def check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
         raise ConfigError(f"{flag(name)} must be one of {', '.join(choices)}, not '{value}'")
     if minimum is not None and value < minimum:
         raise ConfigError(f"{flag(name)} must be at least {minimum}, not {value}")
+
+
+def check_gil(settings: Settings) -> None:
+    for entry in settings.gil:
+        if not entry.startswith("/") and entry.count(":") != 1:
+            raise ConfigError(
+                f"--gil '{entry}' names nothing: write module:function, a path such as '/analyze/*', or module:EXTENSION"
+            )
+    if settings.gil_python is not None and shutil.which(settings.gil_python) is None:
+        raise ConfigError(f"--gil-python '{settings.gil_python}' is no program")
 
 
 def check_tls(settings: Settings) -> None:
@@ -112,10 +140,13 @@ def check_tls(settings: Settings) -> None:
 
 
 def kinds() -> dict[str, type]:
-    """The plain type of each setting: str, int or bool."""
+    """The plain type of each setting: str, int, float, bool, or list for several str."""
     hints = get_type_hints(Settings)
     return {
-        name: next((arg for arg in get_args(hint) if arg is not type(None)), hint) for name, hint in hints.items()
+        name: list
+        if get_origin(hint) is list
+        else next((arg for arg in get_args(hint) if arg is not type(None)), hint)
+        for name, hint in hints.items()
     }
 
 
@@ -133,6 +164,13 @@ def convert(name: str, text: str, source: str) -> Any:
             return int(text)
         except ValueError:
             raise ConfigError(f"{source} must be a whole number, not '{text}'") from None
+    if kind is float:
+        try:
+            return float(text)
+        except ValueError:
+            raise ConfigError(f"{source} must be a number, not '{text}'") from None
+    if kind is list:
+        return [part.strip() for part in text.split(",") if part.strip()]
     return text
 
 
@@ -161,6 +199,10 @@ def from_pyproject(path: Path) -> dict[str, Any]:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean '{close[0].replace('_', '-')}'?" if close else ""
             raise ConfigError(f"{path}: [tool.freelane] has no setting '{key}'{hint}")
+        if known[name] is float and type(value) is int:
+            value = float(value)
+        if known[name] is list and isinstance(value, list) and not all(isinstance(part, str) for part in value):
+            raise ConfigError(f"{path}: [tool.freelane] {key} must be a list of strings, not {value!r}")
         if type(value) is not known[name]:
             raise ConfigError(f"{path}: [tool.freelane] {key} must be a {known[name].__name__}, not {value!r}")
         values[name] = value

@@ -17,6 +17,9 @@ from freelane import _granian, gilwatch, logs, processes, public, sockets
 from freelane.adapters import websocket_routes
 from freelane.config import Settings
 from freelane.errors import ConfigError, StartupError
+from freelane.gil_lane.lane import GilLane, plan, tell
+from freelane.gil_lane.metrics import Page
+from freelane.gil_lane.start import keep_gil_off, prepare
 from freelane.worker import Worker
 
 logger = logging.getLogger("freelane.error")
@@ -55,9 +58,15 @@ def choose_transport(app: Any, wanted: str) -> tuple[bool, str]:
 class Server:
     """Serves what ``load()`` returns. ``run`` blocks, belongs to the main thread, returns an exit code."""
 
-    def __init__(self, load: Callable[[], Any], settings: Settings) -> None:
+    def __init__(self, load: Callable[[], Any], settings: Settings, target: str | None = None,
+                 restart: bool = False) -> None:  # fmt: skip
         self.load = load
         self.settings = settings
+        # What the processes of the gil lane import; None where the app has no name.
+        self.target = target
+        # Whether this process may be replaced by one that keeps the GIL off.
+        self.restart = restart
+        self.gil: GilLane | None = None
         self.workers: list[Worker] = []
         self.watch = gilwatch.GILWatch()
         self.signals = 0
@@ -83,10 +92,17 @@ class Server:
         scheduling = batch_scheduling(settings.batch)
         self.watch.install()
         self.handle_signals()
+        report = prepare(self.target, settings, self.restart) if self.target is not None else None
         apps = [self.load() for _ in indexes] if settings.factory else [self.load()] * len(indexes)
         rsgi, transport = choose_transport(apps[0], settings.transport)
+        self.gil = plan(apps[0], settings, self.target, report)
+        if self.gil is not None:
+            if self.restart:
+                keep_gil_off(report)
+            self.gil.share(len(indexes))
+            tell(self.gil.routes, report)
         self.workers = [
-            Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch)
+            Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil)
             for index, app in zip(indexes, apps)
         ]
         try:
@@ -99,10 +115,35 @@ class Server:
                 worker.finish()
             return 0
         line = self.describe(listener.address, transport, scheduling)
-        waiting = threading.Barrier(len(self.workers), action=lambda: print(line, file=sys.stderr, flush=True))
+        page = self.metrics_page(indexes[0])
+
+        def serving() -> None:
+            if self.gil is not None:
+                self.gil.start()
+            print(line, file=sys.stderr, flush=True)
+
+        try:
+            self.run_workers(threading.Barrier(len(self.workers), action=serving))
+        finally:
+            if self.gil is not None:
+                self.gil.stop()
+            if page is not None:
+                page.close()
+        return 0
+
+    def metrics_page(self, index: int) -> Page | None:
+        """The counters' page; worker processes, on a build with the GIL, have one each at ports in a row."""
+        port = self.settings.metrics_port
+        if port is None:
+            return None
+        page = Page(self.settings.host, port + index if port else 0, self.gil.supervisor if self.gil is not None else None)
+        logger.info("Metrics at %s.", page.address)
+        return page
+
+    def run_workers(self, waiting: threading.Barrier) -> None:
         if len(self.workers) == 1:
             self.workers[0].run(waiting.wait)
-            return 0
+            return
         threads = [
             threading.Thread(target=worker.run, args=(waiting.wait,), name=f"freelane-worker-{worker.number}")
             for worker in self.workers
@@ -113,7 +154,6 @@ class Server:
         for thread in threads:
             while thread.is_alive():
                 thread.join(0.2)
-        return 0
 
     def startup(self, app: Any) -> None:
         """Start every worker's lifespan, one after the other."""
@@ -151,7 +191,7 @@ class Server:
         settings = self.settings
         build = " free-threaded" if gilwatch.free_threaded() else ""
         count = settings.workers
-        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} worker{} | {} threads | {} | {}".format(
+        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} worker{} | {} threads{} | {} | {}".format(
             freelane.__version__,
             platform.python_implementation(),
             platform.python_version(),
@@ -162,6 +202,7 @@ class Server:
             count,
             "" if count == 1 else "s",
             settings.threads,
+            f" | {self.gil.describe()}" if self.gil is not None else "",
             scheduling,
             address,
         )

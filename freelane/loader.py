@@ -11,16 +11,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from freelane.alias import install as install_alias
 from freelane.errors import ConfigError
 
 
-def load(target: str, *, factory: bool = False, app_dir: str | None = None) -> Any:
+def load(target: str, *, factory: bool = False, app_dir: str | None = None, alias: str | None = None) -> Any:
     """The ASGI app of ``module:attribute`` or ``path/to/file.py:attribute``.
 
-    ``attribute`` may be dotted. With ``factory`` it is called without arguments. Raises
-    ConfigError for what is not there or is no ASGI app; what the module itself raises on
-    import comes through unchanged.
+    ``attribute`` may be dotted. With ``factory`` it is called without arguments. ``alias`` is a
+    name under which the app imports freelane's Pyre adapter. Raises ConfigError for what is not
+    there or is no ASGI app; what the module itself raises on import comes through unchanged.
     """
+    if alias is not None:
+        install_alias(alias)
     name, colon, attribute = target.rpartition(":")
     if not colon or not name or not attribute:
         raise ConfigError(f"'{target}' names no app: write module:attribute or path/to/file.py:attribute")

@@ -10,11 +10,15 @@ from typing import Any
 access = logging.getLogger("freelane.access")
 
 
-def configure(level: str) -> None:
-    """Give freelane's and Granian's loggers a handler each. Roots and the app's stay alone."""
+def configure(level: str, process: str = "") -> None:
+    """Give freelane's and Granian's loggers a handler each. Roots and the app's stay alone.
+
+    ``process`` is named in each line, for a process that is not the server itself.
+    """
+    prefix = f"[{process}] " if process else ""
     number = logging.getLevelNamesMapping()[level.upper()]
     for name, stream, form in (
-        ("freelane.error", sys.stderr, "%(levelname)s: %(message)s"),
+        ("freelane.error", sys.stderr, f"%(levelname)s: {prefix}%(message)s"),
         ("_granian", sys.stderr, "%(levelname)s: %(message)s"),
         ("freelane.access", sys.stdout, "%(message)s"),
     ):

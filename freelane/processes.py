@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from freelane.errors import ConfigError
 
 EXIT_CONFIG = 2
 EXIT_STARTUP = 3
+PR_SET_PDEATHSIG = 1
 # A worker that dies is replaced after this long, doubled up to a minute while it keeps dying (seconds).
 BACK_OFF = 1.0
 
@@ -60,10 +62,23 @@ def supervise(count: int, serve: Callable[[int], int]) -> int:
     return failed
 
 
+def die_with(parent: int) -> None:
+    """End this process when the thread that started it ends, however that comes (prctl(2), PR_SET_PDEATHSIG).
+
+    Elsewhere than on Linux it must notice by itself. Exits at once if ``parent`` is gone already.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def fork(index: int, serve: Callable[[int], int]) -> int:
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
+    die_with(parent)
     code = 1
     try:
         code = serve(index)

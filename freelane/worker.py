@@ -19,6 +19,8 @@ from freelane.connections import Connections
 from freelane.fastcore.executor import Executor
 from freelane.fastcore.gateway import Gateway
 from freelane.fastcore.lane import LoopLane
+from freelane.gil_lane.client import LaneClient
+from freelane.gil_lane.lane import GilLane
 from freelane.lifespan import Lifespan
 from freelane.proxies import ForwardedHeaders
 from freelane.sockets import BACKLOG
@@ -35,7 +37,7 @@ class Worker:
 
     def __init__(
         self, number: int, app: Any, settings: Settings, rsgi: bool, sock: socket.socket, port: int | None,
-        watch: gilwatch.GILWatch,
+        watch: gilwatch.GILWatch, gil: GilLane | None = None,
     ) -> None:  # fmt: skip
         self.number = number
         self.app = app
@@ -44,6 +46,8 @@ class Worker:
         self.sock = sock
         self.port = port
         self.watch = watch
+        self.gil = gil
+        self.gil_client: LaneClient | None = None
         self.signal = _granian.new_signal()
         self.loop = asyncio.new_event_loop()
         self.lane = LoopLane(self.loop)
@@ -82,6 +86,9 @@ class Worker:
         )
         way = adapted.bind(self.gateway)
         schedule = self.gateway.schedule if way is None else way.schedule
+        if self.gil is not None:
+            client = self.gil_client = self.gil.connect(self.gateway)
+            schedule = self.gil.routes.schedule(client, self.rsgi, schedule)
         options = _granian.WorkerOptions(
             threads=min(self.executor.cores, settings.threads) + RESERVE if adapted.direct else 1,
             backpressure=BACKLOG,
@@ -101,6 +108,8 @@ class Worker:
                 self.number, self.sock.fileno(), self.sock.family == socket.AF_UNIX, BACKLOG, self.rsgi,
                 options, schedule, self.loop, self.lane, self.main, self.signal,
             )  # fmt: skip
+            if self.gil_client is not None:
+                self.gil_client.close()
             self.finish()
         finally:
             self.lane.close()
@@ -143,6 +152,8 @@ class Worker:
         deadline = time.monotonic() + self.settings.shutdown_timeout
         while not stopped.done() and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        if self.gil_client is not None:
+            self.gil_client.close()
         tasks = [exchange.task for exchange in self.gateway.active if exchange.task is not None]
         if not stopped.done() and tasks:
             logger.error("%d requests did not end within --shutdown-timeout %d and were cancelled.",
@@ -172,7 +183,7 @@ class Worker:
                 logs.log_access(scope, status)
             if settings.show_lanes:
                 lane, thread = scope.get("freelane.lane", ("loop", threading.current_thread().name))
-                gil = "on" if gilwatch.enabled() else "off"
+                gil = "on" if lane == "gil" or gilwatch.enabled() else "off"
                 for name, value in (("lane", lane), ("thread", thread), ("gil", gil)):
                     pair = f"freelane-{name}", value
                     headers.append(pair if self.rsgi else tuple(part.encode("ascii") for part in pair))

@@ -117,7 +117,7 @@ def serve(app: Any, **options: Any) -> int:
     if isinstance(app, str):
         target = app
         constants.install()
-        return Server(lambda: load(target, factory=settings.factory, app_dir=settings.app_dir), settings).run()
+        return Server(lambda: load(target, factory=settings.factory, app_dir=settings.app_dir), settings, target).run()
     if isinstance(app, RSGIApplication):
         app = app.app
     if settings.factory:

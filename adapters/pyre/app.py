@@ -82,6 +82,7 @@ class Pyre:
         self.timeout: float = TIMEOUT
         self.openapi = OpenAPI(self, title, version, openapi_url, docs_url)
         self.gil_thread = GILThread()
+        self.in_gil_lane = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self.compiled: Pipeline | None = None
         self._server: Any = None

@@ -71,9 +71,9 @@ def run(
 
 
 def announce(app: Any) -> None:
-    """Say what an app's gil=True routes get."""
+    """Say what an app's gil=True routes get where there is no gil lane."""
     routes = app.gil_routes()
-    if routes:
+    if routes and not app.in_gil_lane:
         logger.warning(
             "gil=True: %d routes (%s) run one at a time on a thread of their own",
             len(routes),

@@ -1,11 +1,13 @@
 """SharedState for the other processes of one server: kept by the main process, reached over a Unix socket.
 
 ``multiprocessing.connection`` authenticates both ends with a key that only child processes
-are told, and frames the messages; they are bytes and plain values, never pickled objects of ours.
+are told, and frames the messages. A message is a line of JSON, then the bytes of a value, if
+there is one; nothing is pickled.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import tempfile
@@ -17,6 +19,20 @@ from freelane.adapters.pyre.state import Backend
 
 CALLS = ("set", "get", "delete", "keys", "size", "contains", "incr")
 ERRORS = {"TypeError": TypeError, "OverflowError": OverflowError}
+
+
+def packed(*values: Any) -> bytes:
+    """``values`` as a message; the last may be bytes."""
+    data = values[-1] if isinstance(values[-1], bytes) else None
+    head = json.dumps([values if data is None else values[:-1], data is not None])
+    return head.encode() + b"\n" + (data or b"")
+
+
+def unpacked(message: bytes) -> tuple[list[Any], bytes | None]:
+    """The plain values of a message, and its bytes."""
+    head, _, data = message.partition(b"\n")
+    values, has_data = json.loads(head)
+    return values, data if has_data else None
 
 
 class StateServer:
@@ -44,16 +60,18 @@ class StateServer:
         with connection:
             while True:
                 try:
-                    name, args = connection.recv()
+                    (name, *args), value = unpacked(connection.recv_bytes())
                 except (EOFError, OSError):
                     return
+                if value is not None:
+                    args.append(value)
                 try:
                     if name not in CALLS:
                         raise TypeError(f"no call '{name}'")
                     answer: tuple[str, Any] = "", getattr(self.backend, name)(*args)
                 except Exception as exc:
                     answer = type(exc).__name__, str(exc)
-                connection.send(answer)
+                connection.send_bytes(packed(*answer))
 
     def close(self) -> None:
         self.closed = True
@@ -76,11 +94,11 @@ class Remote:
         connection = getattr(self.local, "connection", None)
         if connection is None:
             connection = self.local.connection = Client(self.path, "AF_UNIX", authkey=self.key)
-        connection.send((name, args))
-        error, value = connection.recv()
+        connection.send_bytes(packed(name, *args))
+        (error, *rest), value = unpacked(connection.recv_bytes())
         if error:
-            raise ERRORS.get(error, RuntimeError)(value)
-        return value
+            raise ERRORS.get(error, RuntimeError)(*rest)
+        return rest[0] if value is None else value
 
     def set(self, key: str, value: bytes) -> None:
         self.call("set", key, value)

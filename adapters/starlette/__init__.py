@@ -14,12 +14,15 @@ from typing import Any
 from starlette.applications import Starlette
 
 from freelane.adapters.starlette import names, stack, threads
+from freelane.adapters.entries import Served
+from freelane.adapters.starlette.describe import served
 from freelane.adapters.starlette.direct import Direct
 from freelane.adapters.starlette.plan import Entry
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routes import mounted_apps, websocket_routes
+from freelane.adapters.starlette.table import route_table
 
-__all__ = ["StarletteAdapter", "knows", "names", "websocket_routes"]
+__all__ = ["StarletteAdapter", "knows", "names", "route_table", "websocket_routes"]
 
 
 def knows(app: Any) -> bool:
@@ -47,6 +50,10 @@ class StarletteAdapter:
         if self.router is None or self.obstacle:
             return False
         return any(type(entry) is Entry and entry.plan.lane == "free" for *_, entry in self.router.table.rows)
+
+    def describe(self) -> list[Served]:
+        """How each HTTP route is served, as far as the app's table tells."""
+        return [] if self.router is None else list(served(self.router, self.obstacle))
 
     def bind(self, gateway: Any) -> Direct | None:
         """The direct way for one gateway's requests, where there is one."""

@@ -19,12 +19,16 @@ def served(router: CompiledRouter, obstacle: str, prefix: str = "") -> Iterator[
         if type(entry) is Entry:
             lane = entry.plan.lane if not obstacle else "loop"
             reason = "; ".join(part for part in (entry.plan.reason, obstacle) if part)
-            yield Served(prefix + path, methods, lane, entry.plan.compiled, reason)
+            yield Served(prefix + path, frozen(methods), lane, entry.plan.compiled, reason)
         elif entry is None:
             if not below:
-                yield Served(prefix + path, methods, "loop", False, BY_FRAMEWORK)
+                yield Served(prefix + path, frozen(methods), "loop", False, BY_FRAMEWORK)
         else:
             yield from mounted(entry.route, entry.app, obstacle, prefix + path)
+
+
+def frozen(methods: Any) -> frozenset[str] | None:
+    return frozenset(methods) if methods else None
 
 
 def mounted(route: Any, app: Any, obstacle: str, prefix: str) -> Iterator[Served]:

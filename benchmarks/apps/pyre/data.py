@@ -1,4 +1,6 @@
-"""A data API: numpy one call at a time with gil=True, ticks over WebSocket, binary calls between services.
+"""A data API: numpy in the gil lane, ticks over WebSocket, binary calls between services.
+
+The series are in ``app.state``, which the processes of the gil lane share.
 
     freelane run benchmarks.apps.pyre.data:app
 """
@@ -7,34 +9,36 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 from typing import Any
 
 from freelane.adapters.pyre import Pyre, PyreWebSocket, exceptions
 
 app = Pyre(title="Series")
-lock = threading.Lock()  # guards `series`
-series: dict[str, list[float]] = {}
+PREFIX = "series:"
 
 
 @app.on_startup
 def load() -> None:
-    with lock:
-        for index, name in enumerate(("ACME", "BOLT", "CORE")):
-            series[name] = [100 + 10 * math.sin((n + 7 * index) / 5) + index for n in range(250)]
+    for index, name in enumerate(("ACME", "BOLT", "CORE")):
+        if PREFIX + name not in app.state:
+            keep(name, [100 + 10 * math.sin((n + 7 * index) / 5) + index for n in range(250)])
+
+
+def keep(name: str, values: list[float]) -> None:
+    app.state[PREFIX + name] = json.dumps(values)
 
 
 def values_of(name: str) -> list[float]:
-    with lock:
-        if name not in series:
-            raise exceptions.NotFound(f"no series '{name}'")
-        return list(series[name])
+    found = app.state.get(PREFIX + name)
+    if found is None:
+        raise exceptions.NotFound(f"no series '{name}'")
+    values: list[float] = json.loads(found)
+    return values
 
 
 @app.get("/series")
 def names() -> list[str]:
-    with lock:
-        return sorted(series)
+    return sorted(key.removeprefix(PREFIX) for key in app.state.keys() if key.startswith(PREFIX))
 
 
 @app.put("/series/{name}")
@@ -42,8 +46,7 @@ def put(name: str, values: dict[str, list[float]]) -> tuple[dict[str, int], int]
     found = values.get("values")
     if not found or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in found):
         raise exceptions.UnprocessableEntity("values must be a list of numbers")
-    with lock:
-        series[name] = [float(v) for v in found]
+    keep(name, [float(v) for v in found])
     app.state.incr("writes", 1)
     return {"count": len(found)}, 201
 

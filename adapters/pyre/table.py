@@ -1,0 +1,54 @@
+"""A Pyre app's routes as entries, for those who do not know the framework; and its part in a gil lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from freelane.adapters.entries import RouteEntry, RouteTable, Served
+from freelane.adapters.pyre.state import Memory
+from freelane.adapters.pyre.state_server import Remote, StateServer
+
+
+def route_table(app: Any) -> RouteTable:
+    """The app's routes; ``gil=True`` is the mark."""
+    entries = [
+        RouteEntry("http", (route.method,), route.pattern, route.handler, (route.handler,), gil=route.gil)
+        for route in (*app.table.routes, *app.extra_routes())
+    ]
+    entries += [
+        RouteEntry("websocket", None, path, route.handler, (route.handler,)) for path, route in app.websockets.items()
+    ]
+    for mount in app.mounts:
+        for kind in ("http", "websocket"):
+            entries.append(RouteEntry(kind, None, mount.path, mount.app, (mount.app,), prefix=True))  # type: ignore[arg-type]
+    return RouteTable(
+        entries,
+        order="specific",
+        everywhere=(*app.before_hooks, *app.after_hooks),
+        startup=(*app._startup_hooks, *app._shutdown_hooks),
+        copes=True,
+    )
+
+
+def served(app: Any) -> Iterator[Served]:
+    """How the main process serves the app's routes."""
+    app.pipeline  # decides which routes need the loop
+    for route in app.table.routes:
+        lane = "free" if route.free else "loop"
+        reason = "an async hook runs around it" if not route.is_async and not route.free and not route.gil else ""
+        yield Served(route.pattern, frozenset((route.method,)), lane, True, reason)
+
+
+def share(app: Any) -> str | None:
+    """Serve the app's state to lane processes; returns where. None for a state that is elsewhere already."""
+    app.in_gil_lane = True
+    backend = app.state._backend
+    return StateServer(backend).url if isinstance(backend, Memory) else None
+
+
+def join(app: Any, url: str | None) -> None:
+    """Use the state of the server whose lane process this is."""
+    app.in_gil_lane = True
+    if url is not None:
+        app.state.use(Remote(url))

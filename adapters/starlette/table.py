@@ -1,0 +1,124 @@
+"""A Starlette or FastAPI app's routes as entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from starlette.convertors import CONVERTOR_TYPES
+from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
+from starlette.applications import Starlette
+from starlette.staticfiles import StaticFiles
+
+from freelane.adapters.entries import RouteEntry, RouteTable, methods_of
+from freelane.adapters.starlette.routes import mounted
+
+
+def route_table(app: Starlette) -> RouteTable:
+    """The app's routes in its order, those of mounted apps in their place."""
+    unreadable: list[str] = []
+    entries = list(collect(app.routes, "", (), unreadable))
+    everywhere = [middleware.cls for middleware in app.user_middleware]
+    everywhere += [value for middleware in app.user_middleware for value in values_of(middleware)]
+    everywhere += app.exception_handlers.values()
+    return RouteTable(
+        entries,
+        convertors=CONVERTOR_TYPES,
+        everywhere=tuple(everywhere),
+        startup=(getattr(app.router, "lifespan_context", None), *getattr(app.router, "on_startup", ())),
+        unreadable=tuple(unreadable),
+    )
+
+
+def values_of(middleware: Any) -> list[Any]:
+    """The arguments of a ``Middleware``, which may be functions."""
+    return [*getattr(middleware, "args", ()), *getattr(middleware, "kwargs", {}).values()]
+
+
+def collect(
+    routes: Iterable[BaseRoute], prefix: str, around: tuple[Any, ...], unreadable: list[str]
+) -> Iterator[RouteEntry]:
+    for route in routes:
+        if isinstance(route, (Mount, Host)):
+            yield from collect_mount(route, prefix, around, unreadable)
+        elif isinstance(route, Route):
+            yield endpoint_entry("http", route, route, prefix, around)
+        elif isinstance(route, WebSocketRoute):
+            yield endpoint_entry("websocket", route, route, prefix, around)
+        elif hasattr(route, "effective_candidates"):
+            # Newer FastAPI keeps an included router as one route.
+            yield from collect(route.effective_candidates(), prefix, around, unreadable)
+        elif (original := getattr(route, "original_route", None)) is not None:
+            yield from collect_included(route, original, prefix, around, unreadable)
+        else:
+            unreadable.append(f"{type(route).__name__} {prefix}{getattr(route, 'path', '')}")
+
+
+def collect_included(
+    effective: Any, original: BaseRoute, prefix: str, around: tuple[Any, ...], unreadable: list[str]
+) -> Iterator[RouteEntry]:
+    """A route of an included router: ``effective`` has the path and the dependencies that inclusion adds."""
+    if isinstance(original, (Route, WebSocketRoute)):
+        kind: Literal["http", "websocket"] = "http" if isinstance(original, Route) else "websocket"
+        plain = getattr(effective, "starlette_route", None)
+        yield endpoint_entry(kind, original, plain if plain is not None else effective, prefix, around)
+    else:
+        plain = getattr(effective, "starlette_route", None)
+        yield from collect([original if plain is None else plain], prefix, around, unreadable)
+
+
+def endpoint_entry(
+    kind: Literal["http", "websocket"], route: Any, effective: Any, prefix: str, around: tuple[Any, ...]
+) -> RouteEntry:
+    code = (route.endpoint, *wrappers(route), *dependencies(effective), *answers(effective), *around)
+    methods = methods_of(route) if kind == "http" else None
+    return RouteEntry(kind, methods, prefix + effective.path, route.endpoint, code)
+
+
+def answers(route: Any) -> list[Any]:
+    """The response class of a FastAPI route."""
+    found = getattr(route, "response_class", None)
+    found = getattr(found, "value", found)
+    return [found] if isinstance(found, type) else []
+
+
+def collect_mount(
+    route: Mount | Host, prefix: str, around: tuple[Any, ...], unreadable: list[str]
+) -> Iterator[RouteEntry]:
+    # A Host's routes are listed by their path alone: the lane answers for other hosts as well.
+    path = prefix + (route.path if isinstance(route, Mount) else "")
+    inner = mounted(route)
+    outer = (*wrappers(route), *around)
+    if isinstance(inner, (Starlette, Router)):
+        if isinstance(inner, Starlette):
+            outer = (*(middleware.cls for middleware in inner.user_middleware), *inner.exception_handlers.values(), *outer)
+        yield from collect(inner.routes, path, outer, unreadable)
+    elif not isinstance(inner, StaticFiles):
+        for kind in ("http", "websocket"):
+            yield RouteEntry(kind, None, path, inner, (inner, *outer), prefix=True)  # type: ignore[arg-type]
+    if isinstance(route, Mount):
+        # What a mount matches goes nowhere else.
+        for kind in ("http", "websocket"):
+            yield RouteEntry(kind, None, path, None, prefix=True)  # type: ignore[arg-type]
+
+
+def wrappers(route: Any) -> list[Any]:
+    """The middleware around one route."""
+    found = []
+    inner = getattr(route, "app", None)
+    while hasattr(inner, "app") and not isinstance(inner, (Starlette, Router)):
+        found.append(type(inner))
+        inner = inner.app
+    return found
+
+
+def dependencies(route: Any) -> list[Any]:
+    """The functions of FastAPI's dependencies, nested ones included."""
+    found: list[Any] = []
+    pending = [getattr(route, "dependant", None)]
+    while pending:
+        dependant = pending.pop()
+        for below in getattr(dependant, "dependencies", ()):
+            found.append(below.call)
+            pending.append(below)
+    return found

@@ -1,0 +1,127 @@
+"""The gil lane of one server process, as the host and its workers see it."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import threading
+from typing import Any
+
+from freelane.adapters import route_table, share_state
+from freelane.adapters.entries import RouteTable
+from freelane.config import Settings
+from freelane.errors import ConfigError
+from freelane.gil_lane import metrics
+from freelane.gil_lane.client import LaneClient
+from freelane.gil_lane.detect import Report
+from freelane.gil_lane.routes import GilRoutes, names_of, told
+from freelane.gil_lane.supervisor import Supervisor
+
+logger = logging.getLogger("freelane.error")
+
+
+class GilLane:
+    """Routes and processes. ``connect`` is called by each worker, ``start`` once all have."""
+
+    def __init__(self, routes: GilRoutes, target: str, settings: Settings, state: str | None = None) -> None:
+        self.routes = routes
+        self.settings = settings
+        self.supervisor = Supervisor(target, settings, state)
+        # Of this process; ``lock`` guards it while the workers start.
+        self.clients: list[LaneClient] = []
+        self.lock = threading.Lock()
+        self.limit = settings.threads
+
+    def share(self, workers: int) -> None:
+        """Let so many workers of this process share each lane process."""
+        self.limit = max(1, self.settings.threads // workers)
+
+    def connect(self, gateway: Any) -> LaneClient:
+        """A worker's client, on its loop's thread."""
+        settings = self.settings
+        with self.lock:
+            client = LaneClient(
+                len(self.clients),
+                gateway,
+                timeout=settings.gil_timeout,
+                limit=self.limit,
+                backlog=settings.gil_backlog,
+                counted=settings.gil_max_requests is not None,
+            )
+            self.clients.append(client)
+        return client
+
+    def start(self) -> None:
+        self.supervisor.start(self.clients)
+
+    def stop(self) -> None:
+        """End the processes, and log what they did."""
+        metrics.log(self.supervisor)
+        self.supervisor.stop()
+
+    def describe(self) -> str:
+        """For the start line."""
+        routes, count = self.routes, self.settings.gil_workers
+        what = "every route" if routes.everything else f"{len(routes.reasons) + len(routes.globs)} routes"
+        return f"gil lane: {what.replace('1 routes', '1 route') if what == '1 routes' else what} in {count} process{'es' if count > 1 else ''}"
+
+
+def plan(app: Any, settings: Settings, target: str | None, report: Report | None) -> GilLane | None:
+    """The lane that ``app`` needs, or None. Raises ConfigError for a name that fits nothing."""
+    routes = choose(route_table(app), settings, report)
+    if not routes:
+        return None
+    if target is None:
+        table = routes.table
+        if table.copes and not settings.gil and all(table.entries[index].gil for index in routes.reasons):
+            return None
+        raise ConfigError(
+            "the gil lane's processes import the app by its name: pass freelane.serve() a string such as 'module:app'"
+        )
+    return GilLane(routes, target, settings, share_state(app))
+
+
+def choose(table: RouteTable, settings: Settings, report: Report | None) -> GilRoutes:
+    """The routes of the lane: those that are marked or named, then those that were found."""
+    reasons, globs, extensions, unknown = told(table, settings.gil)
+    if unknown:
+        raise ConfigError(f"--gil '{unknown[0]}' is no endpoint of this app: {known_names(table, unknown[0])}")
+    everything = None
+    if report is not None and settings.gil_auto == "on":
+        everything = " -> ".join(report.everywhere) if report.everywhere else None
+        found = {(route.kind, route.path, tuple(route.methods or ())): route for route in report.routes}
+        for index, entry in enumerate(table.entries):
+            route = found.get((entry.kind, entry.path, entry.methods or ()))
+            if route is None or entry.endpoint is None:
+                continue
+            if route.chain:
+                reasons.setdefault(index, " -> ".join(route.chain))
+            elif route.doubts:
+                reasons.setdefault(index, f"cannot be decided: {'; '.join(route.doubts)}")
+    elif extensions:
+        raise ConfigError(f"--gil 'module:{min(extensions)}' needs --gil-auto on, which finds the endpoints that use it")
+    return GilRoutes(table, reasons, globs, everything)
+
+
+def tell(routes: GilRoutes, report: Report | None) -> None:
+    """Log what was found by itself: a person should know, and may know better."""
+    if report is None:
+        return
+    for item in report.unsafe:
+        logger.info("%s %s (%s).", item.name, item.state, item.file or "only in the gil lane")
+    if routes.everything:
+        logger.warning("Every request goes to the gil lane: %s.", routes.everything)
+    for index, reason in sorted(routes.reasons.items()):
+        level = logging.WARNING if reason.startswith("cannot be decided") else logging.INFO
+        logger.log(level, "%s is in the gil lane: %s.", routes.table.entries[index].path, reason)
+    if report.startup:
+        logger.warning(
+            "The app's lifespan reaches %s, and runs in the main process as well, before it serves.",
+            " -> ".join(report.startup),
+        )
+
+
+def known_names(table: RouteTable, name: str) -> str:
+    names = sorted(name for entry in table.entries if entry.endpoint is not None for name in names_of(entry))
+    near = difflib.get_close_matches(name, names, n=3) or names[:5]
+    return f"it has {', '.join(near)}" if near else "it has none that can be read"
