@@ -1,5 +1,7 @@
 # cython: language_level=3, freethreading_compatible=True
 """Requests that are answered on the server's threads, over RSGI, with whole bodies both ways."""
+import threading
+
 from freelane.fastcore.body import WholeBody
 
 
@@ -43,7 +45,10 @@ cdef class DirectExchange:
             body = b""
         if self.gateway.observed:
             headers = list(headers)
-            self.gateway.observe(self.gateway.open(self.source, self.proto).scope, status, headers)
+            scope = self.gateway.open(self.source, self.proto).scope
+            if self.target is not None and self.target.free:
+                scope["freelane.lane"] = ("free", threading.current_thread().name)
+            self.gateway.observe(scope, status, headers)
         if body:
             self.proto.response_bytes(status, headers, body)
         else:

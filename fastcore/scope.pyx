@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 cimport cython
-from cpython.dict cimport PyDict_SetItem
+from cpython.dict cimport PyDict_SetItem, PyDict_Update
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_AsLatin1String
 from cpython.ref cimport Py_XDECREF
@@ -14,6 +14,19 @@ cdef object UNFILLED = object()
 cdef str PATH_SAFE = "/:@!$&'()*+,;=-._~"
 cdef dict VERSIONS = {"1": "1.0", "1.0": "1.0", "1.1": "1.1", "2": "2", "3": "3"}
 cdef dict WS_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+
+# The keys whose values are computed when they are first touched.
+cdef tuple LAZY = ("asgi", "http_version", "scheme", "server", "client", "raw_path", "query_string", "headers")
+# A scope before its request has said anything.
+cdef dict HTTP = {
+    "type": "http", "asgi": UNFILLED, "http_version": UNFILLED, "method": None, "scheme": UNFILLED,
+    "server": UNFILLED, "client": UNFILLED, "root_path": "", "path": None, "raw_path": UNFILLED,
+    "query_string": UNFILLED, "headers": UNFILLED, "state": None,
+}
+cdef dict WEBSOCKET = {
+    **{key: value for key, value in HTTP.items() if key != "method"}, "type": "websocket", "subprotocols": None,
+}
 
 
 class LostHeader(RuntimeError):
@@ -80,31 +93,23 @@ cpdef list lost_headers(object source):
 cdef class Scope(dict):
     """One request's ASGI scope over an RSGI scope.
 
-    A real ``dict``. ``headers``, ``client``, ``server`` and ``raw_path`` are computed when
-    they are first touched, by whatever means a dict can be touched, ``dict(scope)`` and
-    ``{**scope}`` included.
+    A real ``dict``. What costs something to compute (``LAZY``) is computed when it is first
+    touched, by whatever means a dict can be touched, ``dict(scope)`` and ``{**scope}`` included.
     """
 
     def __init__(self, source, bint websocket, str root_path, dict state, forwarded=None):
-        cdef str path = source.path, version = source.http_version, scheme = source.scheme
+        cdef str path = source.path
+        # One copy of a table costs less than its keys one by one.
         if websocket:
-            PyDict_SetItem(self, "type", "websocket")
-            PyDict_SetItem(self, "asgi", {"version": "3.0", "spec_version": "2.4"})
-            scheme = WS_SCHEMES[scheme]
+            PyDict_Update(self, WEBSOCKET)
             PyDict_SetItem(self, "subprotocols", subprotocols(source))
         else:
-            PyDict_SetItem(self, "type", "http")
-            PyDict_SetItem(self, "asgi", {"version": "3.0", "spec_version": "2.3"})
+            PyDict_Update(self, HTTP)
             PyDict_SetItem(self, "method", source.method)
-        PyDict_SetItem(self, "http_version", VERSIONS[version])
-        PyDict_SetItem(self, "scheme", scheme if forwarded is None else UNFILLED)
-        PyDict_SetItem(self, "server", UNFILLED)
-        PyDict_SetItem(self, "client", UNFILLED)
-        PyDict_SetItem(self, "root_path", root_path)
-        PyDict_SetItem(self, "path", root_path + path if root_path else path)
-        PyDict_SetItem(self, "raw_path", UNFILLED)
-        PyDict_SetItem(self, "query_string", PyUnicode_AsLatin1String(source.query_string))
-        PyDict_SetItem(self, "headers", UNFILLED)
+        if root_path:
+            PyDict_SetItem(self, "root_path", root_path)
+            path = root_path + path
+        PyDict_SetItem(self, "path", path)
         PyDict_SetItem(self, "state", state.copy())
         self.source = source
         self.forwarded = forwarded
@@ -120,7 +125,7 @@ cdef class Scope(dict):
             source = self.source
             if source is None:
                 return None
-            for key in ("scheme", "server", "client", "raw_path", "headers"):
+            for key in LAZY:
                 if dict.get(self, key) is UNFILLED:
                     dict.__setitem__(self, key, self.compute(source, key))
             self.source = None
@@ -128,6 +133,13 @@ cdef class Scope(dict):
     cdef object compute(self, object source, str key):
         if key == "headers":
             return asgi_headers(source)
+        if key == "query_string":
+            return PyUnicode_AsLatin1String(source.query_string)
+        if key == "http_version":
+            return VERSIONS[source.http_version]
+        if key == "asgi":
+            version = "2.4" if dict.__getitem__(self, "type") == "websocket" else "2.3"
+            return {"version": "3.0", "spec_version": version}
         if key == "server":
             return server_address(source.server)
         if key == "client" or key == "scheme":
