@@ -7,9 +7,10 @@ import logging
 from typing import Any
 
 from freelane import alias, config
-from freelane.adapters import Way, adapt
+from freelane.adapters import Way, adapt, route_table
 from freelane.errors import ConfigError
 from freelane.fastcore.gateway import Gateway
+from freelane.gil_lane.routes import told
 from freelane.lifespan import Lifespan
 from freelane.proxies import ForwardedHeaders
 
@@ -80,6 +81,12 @@ class RSGIApplication:
             extensions={},
         )
         self.way = adapted.bind(gateway)
+        reasons = told(route_table(self.app), [])[0]
+        if reasons:
+            logger.warning(
+                "%d routes are marked for the gil lane, which only `freelane run` has: here they run in this process.",
+                len(reasons),
+            )
         return gateway
 
 

@@ -42,13 +42,21 @@ class Answers:
             return self.through_layers(entry)
         if plan.lane == "free":
             call = on_thread(call)
-        if plan.body:
-            return self.answer_with_body(entry, call)
+        reads = plan.body
 
         async def answer(exchange: HTTPExchange) -> None:
+            if reads:
+                try:
+                    body = await exchange.body()
+                except ConnectionError:
+                    # The framework finds the same when it reads.
+                    await go_behind(exchange, entry.app)
+                    return
+                # For whoever reads it later: the framework's own path, or a handler of what is raised.
+                exchange.take_body(body)
             request: Any = Request(exchange.scope, exchange.receive, exchange.send)
             try:
-                response = await call(request)
+                response = await (call(request, body) if reads else call(request))
             except Delegate:
                 rest = entry.app
             except Exception as exc:
@@ -66,35 +74,6 @@ class Answers:
     def through_layers(self, entry: Entry) -> Answer:
         async def answer(exchange: HTTPExchange) -> None:
             await self.go_behind(exchange, entry.plan.app)
-
-        return answer
-
-    def answer_with_body(self, entry: Entry, call: Callable[..., Any]) -> Answer:
-        go_behind = self.go_behind
-
-        async def answer(exchange: HTTPExchange) -> None:
-            try:
-                body = await exchange.body()
-            except ConnectionError:
-                # The framework finds the same when it reads.
-                await go_behind(exchange, entry.app)
-                return
-            # For whoever reads it later: the framework's own path, or a handler of what is raised.
-            exchange.take_body(body)
-            request: Any = Request(exchange.scope, exchange.receive, exchange.send)
-            try:
-                response = await call(request, body)
-            except Delegate:
-                rest = entry.app
-            except Exception as exc:
-                rest = Outcome(request, None, exc).go_on
-            else:
-                if is_plain(response) and exchange.respond_now(
-                    response.status_code, response.raw_headers, response.body
-                ):
-                    return
-                rest = Outcome(request, response, None).go_on
-            await go_behind(exchange, rest)
 
         return answer
 
