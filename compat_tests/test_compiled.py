@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import fastapi.routing
+import opentelemetry.trace
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Form, Header, Request
 from fastapi.responses import HTMLResponse
@@ -22,9 +23,11 @@ from starlette.routing import Host, Mount, Route, Router
 
 from freelane.adapters import adapt, versions
 from freelane.adapters.fastapi import names as fastapi_names
+from freelane.adapters.fastapi.reader import FastAPIReader
 from freelane.adapters.starlette import names as starlette_names
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan
 from freelane.adapters.starlette.routing import CompiledRouter
+from freelane.fastcore.dispatch import Guard
 
 pytestmark = pytest.mark.thread_unsafe(reason="the apps are changed")
 
@@ -332,7 +335,8 @@ def test_an_unknown_release_is_served_by_its_own_code_and_said_once(
     names: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(names, "NEWEST", names.OLDEST)
+    monkeypatch.setattr(names, "OLDEST", (0, 1))
+    monkeypatch.setattr(names, "NEWEST", (0, 1))
     monkeypatch.setattr(versions, "told", set())
     monkeypatch.setattr(versions.logger, "warning", lambda text, *values: said.append(text % values))
     for _ in range(2):
@@ -345,3 +349,18 @@ def test_an_unknown_release_is_served_by_its_own_code_and_said_once(
 def test_a_name_that_moved_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fastapi_names, "PRIVATE", ("fastapi.routing:gone",))
     assert fastapi_names.obstacle().endswith("has moved fastapi.routing:gone")
+
+
+def test_a_telemetry_provider_set_later_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = one_route(asked)
+    reader = FastAPIReader()
+    guard = Guard(attributes=list(reader.marks(app)))
+    assert guard.holds() and reader.watched(app) == ""
+    monkeypatch.setattr(opentelemetry.trace, "_TRACER_PROVIDER", opentelemetry.trace.NoOpTracerProvider())
+    assert not guard.holds()
+    assert adapt(app).obstacle == "OpenTelemetry is on"  # type: ignore[attr-defined]
+
+
+def test_an_observed_request_takes_fastapis_own_path() -> None:
+    assert not FastAPIReader().routes_silently({"fastapi.telemetry": object()})
+    assert FastAPIReader().routes_silently({})

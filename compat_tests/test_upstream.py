@@ -58,4 +58,7 @@ def test_every_failure_is_expected(runs: Runs) -> None:
 
 
 def test_no_expectation_is_stale(runs: Runs) -> None:
-    assert sorted(set(runs.suite.expected) - {name(test) for test in runs.lost}) == []
+    failing = {name(test) for test in runs.lost}
+    # What needs a package that is not here passes on neither side.
+    ran = {name(test) for test in runs.plain.passed}
+    assert sorted(set(runs.suite.expected) & ran - failing) == []

@@ -10,6 +10,8 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
+import anyio
+
 from freelane.adapters import Way, adapt
 from freelane.fastcore.gateway import Gateway
 from freelane.testing import HTTPProtocol, MessageType, WebsocketMessage, WebsocketProtocol, make_scope
@@ -134,7 +136,9 @@ class Loopback:
             await outgoing
         except asyncio.CancelledError:
             # TestClient cancels what a server would let end: the app has been told of the disconnect.
-            await asyncio.wait([running], timeout=2)
+            # anyio cancels again and again, so that a plain wait would end at once.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([running], timeout=2)
             running.cancel()
             if errors.raised is None:
                 raise
