@@ -9,7 +9,7 @@ from typing import Any
 import fastapi.routing
 import opentelemetry.trace
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Form, Header, Request
+from fastapi import APIRouter, Depends, FastAPI, Form, Header, Request, WebSocket
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
@@ -21,7 +21,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route, Router
 
-from freelane.adapters import adapt, versions
+from freelane.adapters import adapt, versions, websocket_routes
 from freelane.adapters.fastapi import names as fastapi_names
 from freelane.adapters.fastapi.reader import FastAPIReader
 from freelane.adapters.starlette import names as starlette_names
@@ -364,3 +364,16 @@ def test_a_telemetry_provider_set_later_is_noticed(monkeypatch: pytest.MonkeyPat
 def test_an_observed_request_takes_fastapis_own_path() -> None:
     assert not FastAPIReader().routes_silently({"fastapi.telemetry": object()})
     assert FastAPIReader().routes_silently({})
+
+
+def test_included_routers_do_not_decide_the_transport() -> None:
+    router = APIRouter(prefix="/in")
+    router.get("/")(asked)
+    app = FastAPI()
+    app.include_router(router)
+    assert websocket_routes(app) == []
+
+    @router.websocket("/ws")
+    async def ws(websocket: WebSocket) -> None: ...
+
+    assert websocket_routes(app) == ["/in/ws"]

@@ -19,8 +19,8 @@ from freelane.adapters.starlette.describe import served
 from freelane.adapters.starlette.direct import Direct
 from freelane.adapters.starlette.plan import Entry
 from freelane.adapters.starlette.reader import Reader
-from freelane.adapters.starlette.routes import mounted_apps, websocket_routes
-from freelane.adapters.starlette.table import route_table
+from freelane.adapters.starlette.routes import mounted_apps
+from freelane.adapters.starlette.table import route_table, websocket_routes
 
 __all__ = ["StarletteAdapter", "knows", "names", "route_table", "websocket_routes"]
 

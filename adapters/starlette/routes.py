@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Host, Mount, Route, Router
 
 
 def mounted(route: BaseRoute) -> Any:
@@ -36,28 +35,3 @@ def mounted_apps(routes: Iterable[BaseRoute]) -> Iterator[Starlette]:
                 yield inner
             if isinstance(inner, (Starlette, Router)):
                 yield from mounted_apps(inner.routes)
-
-
-def websocket_routes(app: Any) -> list[str] | None:
-    """Paths of WebSocket routes, mounts included; None if something mounted cannot be read."""
-    return collect(app.routes, "")
-
-
-def collect(routes: Iterable[BaseRoute], prefix: str) -> list[str] | None:
-    found: list[str] = []
-    for route in routes:
-        if isinstance(route, WebSocketRoute):
-            found.append(prefix + route.path)
-        elif isinstance(route, (Mount, Host)):
-            inner = mounted(route)
-            if isinstance(inner, StaticFiles):
-                continue
-            if not isinstance(inner, (Starlette, Router)):
-                return None
-            below = collect(inner.routes, prefix + getattr(route, "path", ""))
-            if below is None:
-                return None
-            found += below
-        elif not isinstance(route, Route):
-            return None
-    return found
