@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email.message
 import inspect
-import json
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from freelane.adapters.starlette.plan import Delegate
 from freelane.adapters.starlette.threads import on_executor
 from freelane.fastcore.executor import ExecutorFull
+from freelane.fastcore.plainjson import loads
 
 GENERATORS_GET_REQUEST = "request" in inspect.signature(_solve_generator).parameters
 
@@ -58,7 +58,7 @@ def parse_body(request: Any, body: bytes, strict: bool) -> Any:
     if not (is_json(kind) if kind else not strict):
         raise Delegate
     try:
-        return json.loads(body)
+        return loads(body)
     except Exception:
         raise Delegate from None
 

@@ -1,0 +1,67 @@
+"""JSON read and told apart as the standard library and FastAPI's encoder have it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freelane.fastcore.plainjson import is_plain_json, loads
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def outcome(read: Any, text: bytes) -> tuple[str, str]:
+    try:
+        return "value", repr(read(text))
+    except Exception as exc:
+        return type(exc).__name__, str(exc)
+
+
+@given(values, st.sampled_from(["utf-8", "utf-16", "utf-16-le", "utf-32", "utf-8-sig"]), st.booleans())
+def test_reads_what_the_library_reads(value: Any, encoding: str, ascii: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii).encode(encoding, "surrogatepass")
+    assert outcome(loads, text) == outcome(json.loads, text)
+
+
+@given(st.binary(max_size=12).map(lambda tail: b"{" + tail) | st.binary(max_size=12))
+def test_fails_as_the_library_fails(text: bytes) -> None:
+    assert outcome(loads, text) == outcome(json.loads, text)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[", b"[1] ", b"[1] 2", b"{}x", b'{"a":1,}', b"[" * 5000, b" [1]", b"[NaN]"])
+def test_edges(text: bytes) -> None:
+    assert outcome(loads, text) == outcome(json.loads, text)
+
+
+class Text(str): ...
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ({"a": [1, 2.5, None, True, "x", ("y",)]}, True),
+        ({"_sa_instance": 1}, False),
+        ({"_s": 1}, True),
+        ({1: "x"}, False),
+        ({"a": {"b": {1, 2}}}, False),
+        (Text("x"), False),
+        (math.nan, True),
+        (b"x", False),
+    ],
+)
+def test_tells_plain_values(value: Any, plain: bool) -> None:
+    assert is_plain_json(value) is plain
+
+
+def test_a_value_that_contains_itself_is_not_plain() -> None:
+    value: list[Any] = []
+    value.append(value)
+    assert not is_plain_json(value)
