@@ -13,6 +13,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Mount, Route, Router, WebSocketRoute
 
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan, make_entry
+from freelane.adapters.starlette.routes import is_request_response
 from freelane.fastcore.router import Router as RadixRouter
 
 # (path, methods, is a prefix, entry); an entry of None means: the framework's own routing.
@@ -104,19 +105,11 @@ class Reader:
 
     def plan(self, route: Any) -> Plan:
         app = route.app
-        if not getattr(app, "freelane_moved", False) and not is_request_response(app):
+        if not is_request_response(app):
             return Plan(app, compiled=False, reason="its endpoint is an ASGI app, or has middleware of its own")
         if is_async_callable(route.endpoint):
             return Plan(app, route.endpoint)
         return Plan(app, route.endpoint, "free")
-
-
-def is_request_response(app: Any) -> bool:
-    """Whether ``app`` is what ``starlette.routing.request_response`` made of a function."""
-    return (
-        getattr(app, "__module__", None) == "starlette.routing"
-        and getattr(app, "__qualname__", None) == "request_response.<locals>.app"
-    )
 
 
 def radix(rows: Iterable[Row], value: Callable[[Any], Any]) -> Callable[[str, str], Any]:

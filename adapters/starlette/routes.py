@@ -17,6 +17,14 @@ def mounted(route: BaseRoute) -> Any:
     return inner
 
 
+def is_request_response(app: Any) -> bool:
+    """Whether ``app`` is what ``starlette.routing.request_response`` made of a function."""
+    return (
+        getattr(app, "__module__", None) == "starlette.routing"
+        and getattr(app, "__qualname__", None) == "request_response.<locals>.app"
+    )
+
+
 def walk(routes: Iterable[BaseRoute]) -> Iterator[Route]:
     """Every ``Route``, those of mounted apps included."""
     for route in routes:

@@ -7,7 +7,6 @@ cancelled once it has begun, and may call back into the loop with ``anyio.from_t
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, request_response
 
-from freelane.adapters.starlette.routes import walk
+from freelane.adapters.starlette.routes import is_request_response, walk
 from freelane.fastcore.executor import ExecutorFull
 
 # The executor that serves each loop; endpoints find theirs by the loop they are awaited on,
@@ -111,15 +110,8 @@ def move_endpoints(routes: Iterable[BaseRoute]) -> None:
         holder: Any = route
         while hasattr(getattr(holder, "app", None), "app"):
             holder = holder.app  # route middleware
-        if is_function_app(getattr(holder, "app", None)) and not is_async_callable(route.endpoint):
+        app = getattr(holder, "app", None)
+        moved = hasattr(app, "freelane_moved")
+        if is_request_response(app) and not moved and not is_async_callable(route.endpoint):
             holder.app = request_response(on_thread(route.endpoint))
             holder.app.freelane_moved = True
-
-
-def is_function_app(app: Any) -> bool:
-    """Whether ``app`` is what ``starlette.routing.request_response`` made of a function."""
-    return (
-        getattr(app, "__module__", None) == "starlette.routing"
-        and getattr(app, "__qualname__", None) == "request_response.<locals>.app"
-        and not hasattr(app, "freelane_moved")
-    )
