@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import types
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from compat_tests.scheduled import Server
+from freelane.adapters.fastapi import names
 
 pytestmark = pytest.mark.thread_unsafe(reason="each test has a loop and its threads")
 
@@ -581,3 +583,42 @@ def test_function_of_fastapi_replaced(
     compared.server.ask("GET", "/in/def")
     assert len(calls) == 2 * once > 0
     compared.ask_all()
+
+
+# The way of JSON replaced, as apps do that like another library better.
+
+
+def counting(calls: list[Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that does as ``function`` does, and is counted."""
+
+    def counted(*args: Any, **options: Any) -> Any:
+        calls.append(function)
+        return function(*args, **options)
+
+    return counted
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("name", [*names.READS_JSON, *names.WRITES_JSON])
+def test_json_replaced(
+    compare: Callable[..., Compared], name: str, early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    [(holder, attribute, original)] = names.marks([name])
+    value = counting(calls, original)
+    if original is json:
+        value = types.SimpleNamespace(loads=counting(calls, json.loads), dumps=counting(calls, json.dumps))
+    request = ("POST", "/item", _JSON, b'{"name": "x"}') if name in names.READS_JSON else ("GET", "/def")
+    if early:
+        monkeypatch.setattr(holder, attribute, value)
+    compared = compare()
+    compared.ask(*request)
+    monkeypatch.setattr(holder, attribute, value)
+    calls.clear()
+    compared.ask(*request)
+    # Both apps came by.
+    assert len(calls) >= 2 and len(calls) % 2 == 0
+    monkeypatch.undo()
+    calls.clear()
+    compared.ask_all()
+    assert calls == []

@@ -6,7 +6,11 @@ compat_tests/test_framework_contract.py.
 
 from __future__ import annotations
 
+import functools
 import importlib
+import json
+from collections.abc import Iterable
+from typing import Any
 
 from freelane.adapters import versions
 
@@ -57,8 +61,34 @@ HANDLER = frozenset({
     "response_model_exclude_unset", "response_model_include", "status_code", "stream_item_field",
 })  # fmt: skip
 
-# Functions of fastapi.routing that tracing tools replace, to see every call.
-REPLACED = ("run_endpoint_function", "serialize_response", "solve_dependencies")
+# Functions that tracing tools replace, to see every call.
+REPLACED = (
+    "fastapi.routing:run_endpoint_function",
+    "fastapi.routing:serialize_response",
+    "fastapi.routing:solve_dependencies",
+)
+# The way of JSON in and out, which apps that prefer another library replace.
+READS_JSON = (
+    "json:loads",
+    "starlette.requests:Request.body",
+    "starlette.requests:Request.json",
+    "starlette.requests:json",
+)
+WRITES_JSON = (
+    "fastapi.routing:jsonable_encoder",
+    "json:dumps",
+    "starlette.responses:JSONResponse.render",
+    "starlette.responses:json",
+)
+# Where those are defined.
+HOMES = (
+    "fastapi.dependencies.utils",
+    "fastapi.encoders",
+    "fastapi.routing",
+    "json",
+    "starlette.requests",
+    "starlette.responses",
+)
 
 # (module, global) that hold OpenTelemetry's providers; None while nobody has set one.
 PROVIDERS = (
@@ -73,15 +103,25 @@ def release() -> tuple[int, int]:
     return versions.release("fastapi")
 
 
-def replaced() -> list[str]:
-    """Those of FastAPI's functions in whose place there is another one now."""
-    routing = importlib.import_module("fastapi.routing")
-    files = (routing.__file__, importlib.import_module("fastapi.dependencies.utils").__file__)
+def replaced(names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that mean something else by now than where they come from."""
+    files = [importlib.import_module(home).__file__ for home in HOMES]
     return [
         name
-        for name in REPLACED
-        if getattr(getattr(getattr(routing, name), "__code__", None), "co_filename", None) not in files
+        for name, (_, _, value) in zip(names, marks(names), strict=True)
+        if value is not json and getattr(getattr(value, "__code__", None), "co_filename", None) not in files
     ]
+
+
+def marks(names: Iterable[str]) -> list[tuple[Any, str, Any]]:
+    """(object, attribute, value) of each of ``names``, as ``fastcore.dispatch.Guard`` takes them."""
+    found = []
+    for name in names:
+        module, _, path = name.partition(":")
+        *outer, attribute = path.split(".")
+        holder = functools.reduce(getattr, outer, importlib.import_module(module))
+        found.append((holder, attribute, getattr(holder, attribute)))
+    return found
 
 
 def obstacle() -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi.routing import _FASTAPI_SCOPE_KEY, request_response
 from starlette.exceptions import HTTPException
 
+from freelane.adapters.fastapi import names
 from freelane.adapters.fastapi.handler import Handler, NotCovered, read
 from freelane.adapters.fastapi.responses import renderer
 from freelane.adapters.fastapi.source import Writer, needs_loop, needs_stacks
@@ -27,11 +28,14 @@ def make_plan(app: Any) -> Plan:
         handler = read(app)
     except NotCovered as exc:
         return Plan(app, compiled=False, reason=str(exc))
+    json_names = uses_json(handler)
+    if changed := names.replaced(json_names):
+        return Plan(app, compiled=False, reason=f"the app replaced {', '.join(changed)}, which FastAPI's own code uses")
     render = renderer(handler, endpoint_context(handler.dependant))
     body = handler.body_field is not None
     on_loop = Writer(handler, render, on_loop=True).write()
     inside = request_response(inside_layers(handler, on_loop))
-    guard = made_of(handler)
+    guard = made_of(handler, json_names)
     if needs_stacks(handler):
         return Plan(inside, guard=guard)
     if needs_loop(handler):
@@ -39,12 +43,18 @@ def make_plan(app: Any) -> Plan:
     return Plan(inside, Writer(handler, render, on_loop=False).write(), "free", body, guard=guard)
 
 
-def made_of(handler: Handler) -> Guard:
+def uses_json(handler: Handler) -> tuple[str, ...]:
+    """What FastAPI would read and write JSON with on this route, where the plan does it."""
+    reads = names.READS_JSON if handler.body_field is not None and not handler.is_body_form else ()
+    return reads + (names.WRITES_JSON if handler.response_field is None else ())
+
+
+def made_of(handler: Handler, json_names: Iterable[str]) -> Guard:
     """Marks of the functions and parameters that the handler was generated from."""
     nodes = [handler.dependant, *handler.calls()]
     lists = ("dependencies", "path_params", "query_params", "header_params", "cookie_params", "body_params")
     return Guard(
-        attributes=[(node, "call", node.call) for node in nodes],
+        attributes=[*((node, "call", node.call) for node in nodes), *names.marks(json_names)],
         sizes=[(found := getattr(node, name), len(found)) for node in nodes for name in lists],
     )
 

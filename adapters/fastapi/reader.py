@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import fastapi.routing
 from fastapi import FastAPI
 from fastapi.applications import ExceptionTelemetryMiddleware
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
@@ -50,9 +49,8 @@ class FastAPIReader(Reader):
             found = importlib.import_module(module)
             yield found, name, getattr(found, name)
 
-    def code_marks(self) -> Iterator[tuple[Any, str, Any]]:
-        for name in names.REPLACED:
-            yield fastapi.routing, name, getattr(fastapi.routing, name)
+    def code_marks(self) -> Iterable[tuple[Any, str, Any]]:
+        return names.marks(names.REPLACED)
 
     def routes_silently(self, scope: Any) -> bool:
         return scope.get("fastapi.telemetry") is None
@@ -65,7 +63,7 @@ class FastAPIReader(Reader):
 
     def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row]:
         # Form limits are handed down in the scope, and a tool sees calls, by FastAPI's own code only.
-        if getattr(router, "form_limits", None) or names.replaced():
+        if getattr(router, "form_limits", None) or names.replaced(names.REPLACED):
             return
         fresh: dict[str, dict[str, Any]] = {}
         for index, route in enumerate(router.routes):
