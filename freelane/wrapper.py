@@ -49,7 +49,7 @@ class Serving:
             if gateway is None:
                 gateway = self.gateway = self.make_gateway()
             exchange = gateway.open(scope, protocol)
-            if self.way is not None:
+            if self.way is not None and scope.proto == "http":
                 self.way.take(exchange)
             await exchange.run()
         finally:
