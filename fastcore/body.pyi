@@ -1,7 +1,6 @@
-from collections.abc import Callable
 from typing import Any
 
 class WholeBody:
-    def __init__(self, watcher: Any, source: Any, then: Callable[[bytes], None]) -> None: ...
-    def begin(self) -> bool: ...
+    watcher: Any
+    proto: Any
     def __call__(self, future: Any) -> None: ...

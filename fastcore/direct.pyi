@@ -1,13 +1,12 @@
 from typing import Any, Protocol
 
+from .body import WholeBody
 from .executor import Executor
 from .gateway import Gateway
 
-class DirectExchange:
+class DirectExchange(WholeBody):
     gateway: Gateway
     source: Any
-    watcher: Any
-    proto: Any
     method: str
     path: str
     target: Any
@@ -20,14 +19,15 @@ class DirectExchange:
     def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> bool: ...
 
 class Table(Protocol):
-    """``match(method, path)`` as ``fastcore.router`` has it; ``answer(exchange)`` gives status, headers and body."""
+    """``match(method, path)`` as ``fastcore.router`` has it; ``answer_direct(exchange)`` gives status, headers and body."""
+
+    max_body_size: int
 
     def match(self, method: str, path: str) -> Any: ...
     def answer_direct(self, exchange: DirectExchange) -> tuple[int, list[tuple[str, str]], Any]: ...
 
 class Owner(Protocol):
     compiled: Table | None
-    max_body_size: int
     @property
     def pipeline(self) -> Table: ...
 
@@ -39,7 +39,6 @@ class DirectDispatcher:
     @property
     def served(self) -> int: ...
     def schedule(self, watcher: Any) -> None: ...
-    def ready(self, exchange: DirectExchange) -> None: ...
     def start(self, exchange: DirectExchange) -> None: ...
     def stream(self, exchange: DirectExchange, status: int, headers: list[tuple[str, str]], body: Any) -> None: ...
     def refuse(self, exchange: DirectExchange) -> None: ...
