@@ -5,19 +5,32 @@ from freelane.fastcore.body cimport WholeBody
 from freelane.fastcore.executor cimport Executor
 from freelane.fastcore.gateway cimport Gateway
 
+cdef class DirectRoute:
+    cdef public object call          # (request) -> what the handler returns
+    cdef public bint free            # whether it runs on the server's threads
+
+cdef class DirectTable:
+    # Constant once made.
+    cdef public object match         # (method, path), as fastcore.router's
+    cdef public object answer_direct # (exchange) -> status, headers, body
+    cdef public object max_body_size # bytes
+
 cdef class DirectExchange(WholeBody):
     cdef readonly Gateway gateway
     cdef readonly object source      # the RSGI scope
     cdef readonly str method
     cdef readonly str path
     # For whoever answers, which is one thread after the other:
-    cdef readonly object target      # what the table has for the request
+    cdef readonly DirectRoute target # what the table has for the request
     cdef readonly object params
     cdef public object body          # None until it was read
     cdef readonly object limit       # bytes that the body may have
     cdef readonly long long began    # the dispatcher's tick when it arrived
     cdef DirectDispatcher dispatcher
     cdef bint answered               # guarded by `lock`
+
+    cpdef bint claim(self) except -1
+    cpdef bint respond(self, int status, list headers, bytes body) except -1
 
 cdef class DirectDispatcher:
     # All but the last three is constant once serving.

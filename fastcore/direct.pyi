@@ -1,15 +1,25 @@
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from .body import WholeBody
 from .executor import Executor
 from .gateway import Gateway
 
+class DirectRoute:
+    call: Callable[[Any], Any]
+    free: bool
+
+class DirectTable:
+    match: Callable[[str, str], Any]
+    answer_direct: Callable[[DirectExchange], tuple[int, list[tuple[str, str]], Any]]
+    max_body_size: int
+
 class DirectExchange(WholeBody):
     gateway: Gateway
     source: Any
     method: str
     path: str
-    target: Any
+    target: DirectRoute
     params: dict[str, Any] | None
     body: bytes | None
     limit: int
@@ -18,18 +28,10 @@ class DirectExchange(WholeBody):
     def claim(self) -> bool: ...
     def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> bool: ...
 
-class Table(Protocol):
-    """``match(method, path)`` as ``fastcore.router`` has it; ``answer_direct(exchange)`` gives status, headers and body."""
-
-    max_body_size: int
-
-    def match(self, method: str, path: str) -> Any: ...
-    def answer_direct(self, exchange: DirectExchange) -> tuple[int, list[tuple[str, str]], Any]: ...
-
 class Owner(Protocol):
-    compiled: Table | None
+    compiled: DirectTable | None
     @property
-    def pipeline(self) -> Table: ...
+    def pipeline(self) -> DirectTable: ...
 
 class DirectDispatcher:
     gateway: Gateway

@@ -7,6 +7,14 @@ from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
 from freelane.fastcore.body cimport size_of
 
 
+cdef class DirectRoute:
+    """What a table has for a request: ``call(request)``, and whether that is ``free`` to run on a thread."""
+
+
+cdef class DirectTable:
+    """The routes of an app as they were compiled; see ``DirectDispatcher``."""
+
+
 cdef class DirectExchange(WholeBody):
     """One request. Any thread may answer it; the first answer counts."""
 
@@ -18,7 +26,7 @@ cdef class DirectExchange(WholeBody):
         self.body = body
         self.dispatcher.ready(self)
 
-    def claim(self):
+    cpdef bint claim(self) except -1:
         """Take the right to answer. False if the request was answered."""
         with self.lock:
             if self.answered:
@@ -26,7 +34,7 @@ cdef class DirectExchange(WholeBody):
             self.answered = True
             return True
 
-    def respond(self, int status, list headers, bytes body):
+    cpdef bint respond(self, int status, list headers, bytes body) except -1:
         """Send a whole response, unless one was sent: then returns False.
 
         ``headers`` are checked ``(name, value)`` pairs of ``str``, without a length.
@@ -52,10 +60,11 @@ cdef class DirectExchange(WholeBody):
 cdef class DirectDispatcher:
     """Takes Granian's calls, finds the target, and runs it here where it may.
 
-    ``owner.compiled`` is the table, made by ``owner.pipeline`` where it is None. A target's
-    ``free`` says that it runs on a thread; others go to ``start`` on the loop. Subclasses
-    have ``start``, ``stream`` (for a body that is no bytes) and ``refuse`` (no thread is
-    free).
+    ``owner.compiled`` is the ``DirectTable``, made by ``owner.pipeline`` where it is None:
+    ``match(method, path)`` gives a ``DirectRoute`` and its parameters, as ``fastcore.router``
+    does, and ``answer_direct(exchange)`` the status, headers and body of one that is free.
+    Others go to ``start`` on the loop. Subclasses have ``start``, ``stream`` (for a body that
+    is no bytes) and ``refuse`` (no thread is free).
     """
 
     def __cinit__(self, object owner, Executor executor not None, Gateway gateway not None):
@@ -81,7 +90,8 @@ cdef class DirectDispatcher:
             watcher.done()
 
     cdef object take(self, object watcher):
-        cdef object source = watcher.scope, table, found
+        cdef object source = watcher.scope, found
+        cdef DirectTable table
         cdef long long size
         cdef DirectExchange exchange
         cdef str method
@@ -131,7 +141,8 @@ cdef class DirectDispatcher:
 
     def serve(self, DirectExchange exchange):
         """Answer on this thread. Must not raise."""
-        cdef object table = self.owner.compiled, status, headers, body
+        cdef DirectTable table = self.owner.compiled
+        cdef object status, headers, body
         self.inflight.add(exchange)
         try:
             if table is None:

@@ -30,7 +30,7 @@ from freelane.adapters.pyre.responses import (
 )
 from freelane.adapters.pyre.routes import Route, is_async
 from freelane.adapters.pyre.threads import Overloaded
-from freelane.fastcore.direct import DirectExchange
+from freelane.fastcore.direct import DirectExchange, DirectTable
 
 if TYPE_CHECKING:
     from freelane.adapters.pyre.app import Pyre
@@ -43,7 +43,7 @@ OnThread = Callable[..., Awaitable[Any]]
 SERVER_ERRORS = (SystemExit, KeyboardInterrupt, asyncio.CancelledError, Overloaded)
 
 
-class Pipeline:
+class Pipeline(DirectTable):
     def __init__(self, app: Pyre) -> None:
         self.app = app
         self.before = tuple(app.before_hooks)

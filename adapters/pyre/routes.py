@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from freelane.adapters.pyre import injection, models
+from freelane.fastcore.direct import DirectRoute
 from freelane.fastcore.router import Router
 
 # `{*rest}` is the form that Pyre's router (matchit) has for Starlette's `{rest:path}`.
@@ -26,7 +27,7 @@ def is_async(function: Any) -> bool:
     )
 
 
-class Route:
+class Route(DirectRoute):
     """One method and path, and the handler behind it. Constant once made."""
 
     def __init__(
