@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from benchmarks.servers import free_port
 from compat_tests.servers import running, started
@@ -97,6 +99,36 @@ def test_a_response_that_fails_half_way_does_not_look_whole(directory: Path, tra
         assert b"first" in data
         assert not data.endswith(b"0\r\n\r\n")
         assert "half-way" in server.output()
+
+
+CHAT = """
+import threading
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+sockets = []
+async def chat(websocket):
+    await websocket.accept()
+    sockets.append(websocket)
+    await websocket.send_text(threading.current_thread().name)
+    async for text in websocket.iter_text():
+        for socket in sockets:
+            await socket.send_text(text)
+app = Starlette(routes=[WebSocketRoute("/chat", chat)])
+"""
+
+
+@pytest.mark.skipif(not free_threaded(), reason="workers are processes")
+def test_a_message_reaches_the_sockets_of_every_loop(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(CHAT)
+    with running(tmp_path, "shop:app", "--workers", "2") as server, contextlib.ExitStack() as stack:
+        clients, loops = [], set()
+        while len(loops) < 2 and len(clients) < 100:
+            clients.append(stack.enter_context(connect(f"ws://127.0.0.1:{server.port}/chat")))
+            loops.add(clients[-1].recv(10))
+        assert len(loops) == 2
+        for sender in clients[:2]:
+            sender.send("hello")
+            assert [client.recv(10) for client in clients] == ["hello"] * len(clients)
 
 
 def build_old_extension(directory: Path) -> None:

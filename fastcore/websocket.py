@@ -1,6 +1,6 @@
 """WebSocket over ASGI 3 (asgi.readthedocs.io, WebSocket message format) on Granian's protocols.
 
-Not typed, so not compiled. Everything here runs on the loop's thread.
+Not typed, so not compiled. Everything here runs on the loop's thread; ``send`` gets there by itself.
 """
 
 from __future__ import annotations
@@ -179,6 +179,9 @@ class WebSocketExchange:
 
     async def send(self, message: Message) -> None:
         """Take one event. Raises RuntimeError out of order, ClientDisconnected when nobody is there."""
+        if asyncio.get_running_loop() is not self.loop:
+            await self.send_from_elsewhere(message)
+            return
         kind = message["type"]
         if self.disconnected:
             if kind == "websocket.close":
@@ -197,6 +200,16 @@ class WebSocketExchange:
                 await self.deny(*self.denial)
         else:
             raise RuntimeError(f"Unexpected ASGI message '{kind}', after sending 'websocket.close'.")
+
+    async def send_from_elsewhere(self, message: Message) -> None:
+        """``send`` for a task of another loop: those of one process share the sockets that an app keeps."""
+        sending = self.send(message)
+        try:
+            future = asyncio.run_coroutine_threadsafe(sending, self.loop)
+        except RuntimeError:  # that loop is closed, and its sockets with it
+            sending.close()
+            raise ClientDisconnected from None
+        await asyncio.wrap_future(future)
 
     async def send_connecting(self, kind: str, message: Message) -> None:
         if kind == "websocket.accept":

@@ -47,14 +47,12 @@ STARLETTE = {
     "test_websockets::test_receive_wrong_message_type": "an RSGI client cannot send a message of a wrong type",
 }
 
-OWN_LOOPS = "TestClient gives each WebSocket a loop of its own; freelane's WebSockets are of their server's one loop"
 
 FASTAPI = {
     "test_security_websockets::test_security_websocket": DENIAL,
     "test_telemetry.test_websockets::test_client_disconnect": CLOSE_CODE,
     "test_telemetry.test_websockets::test_handled_websocket_exception": REFUSED,
     "test_telemetry.test_websockets::test_validation_data": REFUSED,
-    "test_tutorial.test_websockets.test_tutorial003::test_websocket_handle_disconnection": OWN_LOOPS,
     "test_ws_router::test_depend_err_handler": REFUSED,
     "test_ws_router::test_depend_err_middleware": REFUSED,
     "test_ws_router::test_depend_validation": REFUSED,
