@@ -1,8 +1,11 @@
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, type_check_only
+
+from typing_extensions import disjoint_base
 
 from .executor import Executor
 from .gateway import Gateway
 
+@disjoint_base
 class DirectExchange:
     gateway: Gateway
     source: Any
@@ -19,27 +22,28 @@ class DirectExchange:
     def claim(self) -> bool: ...
     def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> bool: ...
 
+@type_check_only
 class Table(Protocol):
     """``match(method, path)`` as ``fastcore.router`` has it; ``answer(exchange)`` gives status, headers and body."""
 
     def match(self, method: str, path: str) -> Any: ...
     def answer_direct(self, exchange: DirectExchange) -> tuple[int, list[tuple[str, str]], Any]: ...
 
+@type_check_only
 class Owner(Protocol):
     compiled: Table | None
     max_body_size: int
     @property
     def pipeline(self) -> Table: ...
 
+@disjoint_base
 class DirectDispatcher:
     gateway: Gateway
     inflight: set[DirectExchange]
     ticks: int
-    def __init__(self, owner: Owner, executor: Executor, gateway: Gateway) -> None: ...
+    def __new__(cls, owner: Owner, executor: Executor, gateway: Gateway) -> Self: ...
     @property
     def served(self) -> int: ...
     def schedule(self, watcher: Any) -> None: ...
     def ready(self, exchange: DirectExchange) -> None: ...
-    def start(self, exchange: DirectExchange) -> None: ...
-    def stream(self, exchange: DirectExchange, status: int, headers: list[tuple[str, str]], body: Any) -> None: ...
-    def refuse(self, exchange: DirectExchange) -> None: ...
+    # A subclass has start(exchange), stream(exchange, status, headers, body) and refuse(exchange).

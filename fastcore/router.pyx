@@ -410,8 +410,8 @@ cdef Snapshot publishable(tuple routes, bint first):
     made.terms = <Term*>room(len(flat.terms), sizeof(Term))
     for at, row in enumerate(flat.terms):
         term = made.terms + at
-        route = routes[row.index]
-        term.index = row.index
+        route = routes[row.route]
+        term.index = row.route
         term.param_first, term.param_count = row.params
         term.calls, term.ints = row.calls, row.ints
         term.methods = sum([bits[name] for name in route.methods]) if route.methods else ANY

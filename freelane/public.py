@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import granian
+
 from freelane import _granian
 from freelane.config import Settings
 from freelane.wrapper import RSGIApplication
@@ -25,15 +27,15 @@ def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> in
         _granian.version(),
         "; ".join(missing),
     )
-    server = _granian.granian.Granian(
+    server = granian.Granian(
         "freelane",
         address=settings.host,
         port=settings.port,
         uds=None if settings.uds is None else Path(settings.uds),
-        interface=_granian.granian.constants.Interfaces.RSGI,
+        interface=granian.constants.Interfaces.RSGI,
         workers=settings.workers,
-        http=_granian.granian.constants.HTTPModes(settings.http),
-        log_level=_granian.granian.log.LogLevels(settings.log_level),
+        http=granian.constants.HTTPModes(settings.http),
+        log_level=granian.log.LogLevels(settings.log_level),
         log_access=settings.access_log,
         ssl_cert=None if settings.ssl_certfile is None else Path(settings.ssl_certfile),
         ssl_key=None if settings.ssl_keyfile is None else Path(settings.ssl_keyfile),
@@ -42,5 +44,6 @@ def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> in
         ssl_client_verify=settings.ssl_client_verify,
         workers_kill_timeout=max(1, settings.shutdown_timeout),
     )
-    server.serve(target_loader=lambda *_: RSGIApplication(load(), settings), wrap_loader=False)
+    # Its annotation knows apps that are called; RSGI's have `__rsgi__`.
+    server.serve(target_loader=lambda *_: RSGIApplication(load(), settings), wrap_loader=False)  # type: ignore[arg-type]
     return 0

@@ -2,8 +2,11 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from freelane.fastcore.direct import DirectExchange
 
+@disjoint_base
 class PyreRequest:
     method: str
     path: str
@@ -39,8 +42,10 @@ class PyreRequest:
     def text(self) -> str: ...
     def json(self) -> Any: ...
 
+@disjoint_base
 class DirectRequest(PyreRequest):
     def __init__(self, exchange: DirectExchange) -> None: ...
 
+@disjoint_base
 class ASGIRequest(PyreRequest):
     def __init__(self, source: Any, path: str, body: bytes, params: dict[str, str] | None) -> None: ...
