@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import granian
+import granian as granian
 import granian._granian
 from granian.http import HTTP1Settings, HTTP2Settings
 

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import granian
-
 from freelane import _granian
 from freelane.config import Settings
 from freelane.wrapper import RSGIApplication
@@ -27,15 +25,15 @@ def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> in
         _granian.version(),
         "; ".join(missing),
     )
-    server = granian.Granian(
+    server = _granian.granian.Granian(
         "freelane",
         address=settings.host,
         port=settings.port,
         uds=None if settings.uds is None else Path(settings.uds),
-        interface=granian.constants.Interfaces.RSGI,
+        interface=_granian.granian.constants.Interfaces.RSGI,
         workers=settings.workers,
-        http=granian.constants.HTTPModes(settings.http),
-        log_level=granian.log.LogLevels(settings.log_level),
+        http=_granian.granian.constants.HTTPModes(settings.http),
+        log_level=_granian.granian.log.LogLevels(settings.log_level),
         log_access=settings.access_log,
         ssl_cert=None if settings.ssl_certfile is None else Path(settings.ssl_certfile),
         ssl_key=None if settings.ssl_keyfile is None else Path(settings.ssl_keyfile),
