@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from . import load, machine, report
+from . import interpreters, load, machine, report
 from .load import LoadFailed, Request
 from .pyre_peer import pyre
 from .runs import LANES, Lane, Row, Say, run_lane
@@ -67,7 +67,10 @@ def compare(
     for lane in lanes:
         say(f"{lane.name}: {lane.what}")
         rows += run_lane(lane, servers, target, rounds=rounds, seconds=seconds, say=say)
-    return circumstances, rows, report.ratios(rows, ours.name, against.name if against else None)
+    found = report.ratios(rows, ours.name, against.name if against else None)
+    if against and any(lane.scales for lane in lanes):
+        found.append(interpreters.compare(ours, against, rounds))
+    return circumstances, rows, found
 
 
 def choose_peer(name: str) -> Server | None:

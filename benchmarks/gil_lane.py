@@ -87,17 +87,24 @@ def bodies(rounds: int) -> None:
     say(f"the hand-over adds {added * 1000:.1f} ms for 10 MB: {rate}")
 
 
-def mixed(rounds: int, seconds: int) -> None:
-    """A light endpoint while a heavy one is loaded, against uvicorn with the GIL."""
+def mixed(rounds: int, seconds: int, gil_python: str | None) -> None:
+    """A light endpoint while a heavy one is loaded, against uvicorn with the GIL.
+
+    The heavy one is measured alone first: what it loses then goes to the light one, which
+    asks for all that the cores have left.
+    """
     peer = uvicorn(peers_python())
     servers: list[tuple[str, Server, int]] = [
         ("freelane", freelane(), 1), ("uvicorn, 1 worker", peer, 1), ("uvicorn, 2 workers", peer, 2),
     ]  # fmt: skip
-    found: dict[str, list[tuple[Sample, Sample]]] = {name: [] for name, _, _ in servers}
+    if gil_python:
+        servers.insert(1, ("freelane, GIL python", freelane("--gil-python", gil_python), 1))
+    found: dict[str, list[tuple[Sample, Sample, Sample]]] = {name: [] for name, _, _ in servers}
     for number in range(rounds):
         for name, server, workers in servers:
             with serve(server, APP, workers=workers) as running:
                 wait_for_the_lane(running)
+                alone = measure(running, "/heavy", seconds, 4, None)
                 both: list[Sample] = []
                 heavy = threading.Thread(
                     target=lambda: both.append(measure(running, "/heavy", seconds + 1, 4, None))
@@ -106,15 +113,17 @@ def mixed(rounds: int, seconds: int) -> None:
                 time.sleep(0.3)
                 light = measure(running, "/", seconds, 8, None)
                 heavy.join()
-            found[name].append((light, both[0]))
-            say(f"mixed {number + 1}/{rounds}", f"{name:<18}", f"light {light.requests_per_second:,.0f}/s",
+            found[name].append((light, both[0], alone))
+            say(f"mixed {number + 1}/{rounds}", f"{name:<20}", f"light {light.requests_per_second:,.0f}/s",
                 f"p50 {light.p50_ms:.2f} ms", f"p99 {light.p99_ms:.2f} ms",
-                f"heavy {both[0].requests_per_second:.1f}/s", f"p99 {both[0].p99_ms:.0f} ms")  # fmt: skip
+                f"heavy {both[0].requests_per_second:.1f}/s", f"p99 {both[0].p99_ms:.0f} ms",
+                f"alone {alone.requests_per_second:.1f}/s")  # fmt: skip
     for name, samples in found.items():
-        p99 = statistics.median(light.p99_ms for light, _ in samples)
-        rate = statistics.median(light.requests_per_second for light, _ in samples)
-        heavy_rate = statistics.median(heavy.requests_per_second for _, heavy in samples)
-        say(f"{name:<18} light p99 {p99:.2f} ms, {rate:,.0f}/s; heavy {heavy_rate:.1f}/s")
+        p99 = statistics.median(light.p99_ms for light, _, _ in samples)
+        rate, mixed_rate, alone_rate = (
+            statistics.median(sample.requests_per_second for sample in kind) for kind in zip(*samples)
+        )
+        say(f"{name:<20} light p99 {p99:.2f} ms, {rate:,.0f}/s; heavy {mixed_rate:.1f}/s, alone {alone_rate:.1f}/s")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--cases", default="trivial,bodies,mixed")
+    parser.add_argument("--gil-python", help="also measure a lane on this interpreter, which has the app's packages")
     options = parser.parse_args(arguments)
     say(*(f"{key}={value}" for key, value in dataclasses.asdict(machine.describe()).items())
         if dataclasses.is_dataclass(machine.describe()) else (machine.describe(),))  # fmt: skip
@@ -129,8 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for case in options.cases.split(","):
             if case == "bodies":
                 bodies(options.rounds)
+            elif case == "mixed":
+                mixed(options.rounds, options.seconds, options.gil_python)
             else:
-                {"trivial": trivial, "mixed": mixed}[case](options.rounds, options.seconds)
+                trivial(options.rounds, options.seconds)
     except (PeersMissing, ServerFailed, load.LoadFailed) as error:
         print(error, file=sys.stderr)
         return 1

@@ -89,13 +89,13 @@ def split_target(target: str) -> tuple[str, Path]:
     return f"{'.'.join(file.relative_to(top).with_suffix('').parts)}:{attribute}", top
 
 
-def freelane() -> Server:
+def freelane(*options: str) -> Server:
     python = Path(sys.executable)
 
     def command(launch: Launch) -> list[str]:
         made = [str(python.parent / "freelane"), "run", launch.target, "--host", HOST, "--port", str(launch.port)]
         made += ["--workers", str(launch.workers), "--log-level", launch.log_level]
-        made += ["--transport", launch.transport]
+        made += ["--transport", launch.transport, *options]
         if launch.root_path:
             made += ["--root-path", launch.root_path]
         if launch.show_lanes:

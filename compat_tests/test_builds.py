@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from compat_tests.builds import ROOT, python_with_gil, run
 from freelane.gilwatch import free_threaded
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts processes")
 
-ROOT = Path(__file__).resolve().parents[1]
 CORE = ["test_router.py", "test_executor.py", "test_scope.py", "test_bridge.py"]
 
 # Whole suites and long replays, which the build without the GIL has just run.
@@ -22,13 +20,6 @@ ON_ONE_BUILD = [
     "test_builds.py", "test_upstream.py", "test_upstream_pyre.py", "test_replay_fastapi.py", "test_version_ends.py",
     "test_gil_failure.py", "pyre/test_examples.py", "pyre/test_demos.py",
 ]  # fmt: skip
-
-
-def run(command: list[str], timeout: float, **env: str) -> str:
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, text=True, timeout=timeout,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
-    assert done.returncode == 0, done.stdout[-6000:]
-    return done.stdout
 
 
 def test_core_tests_pass_in_parallel_threads() -> None:
@@ -39,11 +30,8 @@ def test_core_tests_pass_in_parallel_threads() -> None:
 
 @pytest.mark.skipif(not free_threaded(), reason="this is that build")
 def test_suite_passes_on_a_build_with_the_gil() -> None:
-    python = run(["bash", "bootstrap.sh", "gil"], 600).strip().splitlines()
-    if not python:
-        pytest.skip("no Python with the GIL here")
     left_out = [f"--ignore=compat_tests/{name}" for name in ON_ONE_BUILD]
-    command = [python[-1], "-m", "pytest", "-q", "-p", "no:cacheprovider", *left_out]
+    command = [python_with_gil(), "-m", "pytest", "-q", "-p", "no:cacheprovider", *left_out]
     assert " passed" in run(command, 900)
 
 

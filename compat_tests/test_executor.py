@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from freelane.fastcore.executor import Executor, ExecutorFull, ExecutorStopped
+from freelane.fastcore.executor import Executor, ExecutorFull, ExecutorStopped, usable_cores
 from freelane.fastcore.future import FastFuture
 from freelane.fastcore.lane import LoopLane
 
@@ -159,6 +159,35 @@ def test_run_here_runs_on_this_thread_and_then_what_queued() -> None:
     assert executor.run_here(first, None)
     assert order == [threading.get_ident(), "first ends", "queued"]
     assert executor.busy_slots == 0
+
+
+def test_server_threads_are_left_for_the_loop() -> None:
+    cores = usable_cores()
+    executor = Executor(limit=cores + 20)
+    release = threading.Event()
+    seen: set[int] = set()
+
+    def wait(_: None) -> None:
+        seen.add(threading.get_ident())
+        release.wait(20)
+
+    servers = [threading.Thread(target=executor.run_here, args=(wait, None)) for _ in range(cores)]
+    for thread in servers:
+        thread.start()
+    deadline = time.monotonic() + 20
+    while executor.busy_slots < cores and time.monotonic() < deadline:
+        time.sleep(0.001)
+    # Until there is a free slot, and then once more, into it.
+    while executor.busy_slots == executor.allowed and time.monotonic() < deadline:
+        executor.run_here(wait, None)
+        time.sleep(0.01)
+    executor.run_here(wait, None)
+    release.set()
+    for thread in servers:
+        thread.join()
+    assert threading.get_ident() not in seen
+    assert time.monotonic() < deadline
+    executor.shutdown()
 
 
 def test_shutdown_cancels_what_waits_and_refuses_more() -> None:

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from compat_tests import gil_extension
+from compat_tests.builds import python_with_gil
 from compat_tests.gil_servers import ask, pids
 from compat_tests.servers import COMMAND, running
 from freelane.gil_lane import standins
 from freelane.gil_lane.standins import GilModuleError, StandIn
+from freelane.gilwatch import free_threaded
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 
@@ -75,6 +77,29 @@ def test_the_lane_uses_it_and_the_main_process_names_the_cure(interpreter: Path,
         server.wait_for("the route GET /hidden uses", 5)
         assert "the route GET /hidden uses 'needsgil.answer', which this interpreter has not" in server.output()
         assert "Mark the endpoint with @freelane.gil" in server.output()
+
+
+BUILDS = """
+import sys, sysconfig
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+import freelane
+
+def build(): return JSONResponse([bool(sysconfig.get_config_var("Py_GIL_DISABLED")), sys._is_gil_enabled()])
+@freelane.gil
+def lane(request): return build()
+def here(request): return build()
+app = Starlette(routes=[Route("/lane", lane), Route("/here", here)])
+"""
+
+
+@pytest.mark.skipif(not free_threaded(), reason="both would be that build")
+def test_the_lane_runs_on_a_build_with_the_gil(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(BUILDS)
+    with running(tmp_path, "shop:app", "--gil-python", python_with_gil()) as server:
+        assert ask(server, "/here").json == [True, False]
+        assert ask(server, "/lane").json == [False, True]
 
 
 def test_check_names_its_state(interpreter: Path, tmp_path: Path) -> None:

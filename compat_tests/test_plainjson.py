@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freelane.fastcore.plainjson import is_plain_json, loads
+from freelane.fastcore.plainjson import is_plain_json, loads, read
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -31,9 +31,27 @@ def test_reads_what_the_library_reads(value: Any, encoding: str, ascii: bool) ->
     assert outcome(loads, text) == outcome(json.loads, text)
 
 
+NUMBER = r"-?(0|[1-9]\d{0,25})(\.\d{1,25})?([eE][+-]?\d{1,3})?"
+
+
+@given(st.from_regex(NUMBER, fullmatch=True, alphabet=st.characters(codec="ascii")))
+def test_reads_numbers_as_the_library_does(number: str) -> None:
+    text = f"[{number}]".encode()
+    assert outcome(loads, text) == outcome(json.loads, text)
+
+
 @given(st.binary(max_size=12).map(lambda tail: b"{" + tail) | st.binary(max_size=12))
 def test_fails_as_the_library_fails(text: bytes) -> None:
     assert outcome(loads, text) == outcome(json.loads, text)
+
+
+def test_leaves_to_the_rest_what_is_no_json() -> None:
+    def none(text: bytes) -> Any:
+        raise AssertionError("asked")
+
+    assert read(b'{"a": [1, NaN]}', True, none)["a"][0] == 1
+    with pytest.raises(AssertionError, match="asked"):
+        read(b"[NaN]", False, none)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[", b"[1] ", b"[1] 2", b"{}x", b'{"a":1,}', b"[" * 5000, b" [1]", b"[NaN]"])

@@ -1,13 +1,15 @@
 # A request's whole body, read on the server's threads before the request goes on.
 cimport cython
 
+cdef long long size_of(object source) except -2
+
 cdef class WholeBody:
-    cdef object proto
-    cdef object watcher
-    cdef object source           # the RSGI scope
-    cdef object then
+    cdef readonly object watcher
+    cdef readonly object proto
     cdef long long due           # bytes that the client announced
     cdef cython.pymutex lock     # guards `arrived`: Granian may tell twice
     cdef bint arrived
 
+    cdef object begin(self)
     cdef object arrive(self, object future)
+    cdef object go_on(self, bytes body)

@@ -1,11 +1,13 @@
 # Requests over RSGI that never need the event loop: a whole body, then one response.
 cimport cython
 
-cdef class DirectExchange:
-    cdef readonly object gateway
+from freelane.fastcore.body cimport WholeBody
+from freelane.fastcore.executor cimport Executor
+from freelane.fastcore.gateway cimport Gateway
+
+cdef class DirectExchange(WholeBody):
+    cdef readonly Gateway gateway
     cdef readonly object source      # the RSGI scope
-    cdef readonly object watcher
-    cdef readonly object proto
     cdef readonly str method
     cdef readonly str path
     # For whoever answers, which is one thread after the other:
@@ -14,17 +16,15 @@ cdef class DirectExchange:
     cdef public object body          # None until it was read
     cdef readonly object limit       # bytes that the body may have
     cdef readonly long long began    # the dispatcher's tick when it arrived
-    cdef object then
-    cdef cython.pymutex lock         # guards the one below
-    cdef bint answered
+    cdef DirectDispatcher dispatcher
+    cdef bint answered               # guarded by `lock`
 
 cdef class DirectDispatcher:
     # All but the last three is constant once serving.
-    cdef readonly object gateway
+    cdef readonly Gateway gateway
     cdef object owner
-    cdef object run_here
+    cdef Executor executor
     cdef object context
-    cdef object ready_bound
     cdef object serve_bound
     cdef readonly set inflight       # on the server's threads; its own lock guards it
     cdef public long long ticks      # written by the loop's thread
@@ -32,3 +32,4 @@ cdef class DirectDispatcher:
     cdef long long count
 
     cdef object take(self, object watcher)
+    cdef object ready(self, DirectExchange exchange)

@@ -2,15 +2,14 @@ from typing import Any, Protocol, Self, type_check_only
 
 from typing_extensions import disjoint_base
 
+from .body import WholeBody
 from .executor import Executor
 from .gateway import Gateway
 
 @disjoint_base
-class DirectExchange:
+class DirectExchange(WholeBody):
     gateway: Gateway
     source: Any
-    watcher: Any
-    proto: Any
     method: str
     path: str
     target: Any
@@ -24,7 +23,9 @@ class DirectExchange:
 
 @type_check_only
 class Table(Protocol):
-    """``match(method, path)`` as ``fastcore.router`` has it; ``answer(exchange)`` gives status, headers and body."""
+    """``match(method, path)`` as ``fastcore.router`` has it; ``answer_direct(exchange)`` gives status, headers and body."""
+
+    max_body_size: int
 
     def match(self, method: str, path: str) -> Any: ...
     def answer_direct(self, exchange: DirectExchange) -> tuple[int, list[tuple[str, str]], Any]: ...
@@ -32,7 +33,6 @@ class Table(Protocol):
 @type_check_only
 class Owner(Protocol):
     compiled: Table | None
-    max_body_size: int
     @property
     def pipeline(self) -> Table: ...
 
@@ -45,5 +45,4 @@ class DirectDispatcher:
     @property
     def served(self) -> int: ...
     def schedule(self, watcher: Any) -> None: ...
-    def ready(self, exchange: DirectExchange) -> None: ...
     # A subclass has start(exchange), stream(exchange, status, headers, body) and refuse(exchange).

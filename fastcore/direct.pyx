@@ -2,28 +2,21 @@
 """Requests that are answered on the server's threads, over RSGI, with whole bodies both ways."""
 import threading
 
-from freelane.fastcore.body import WholeBody
+from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
+
+from freelane.fastcore.body cimport size_of
 
 
-cdef class DirectExchange:
+cdef class DirectExchange(WholeBody):
     """One request. Any thread may answer it; the first answer counts."""
 
     def body_size(self):
         """Bytes that the request's body has; -1 where only reading it will tell (RFC 9112, 6.3)."""
-        cdef object headers = self.source.headers, length
-        if "transfer-encoding" in headers:
-            return -1
-        length = headers.get("content-length")
-        if length is None:
-            return 0 if self.source.http_version[0] == "1" else -1
-        if not length.isdigit():
-            return -1
-        return int(length)
+        return size_of(self.source)
 
-    def deliver(self, bytes body):
-        """Take the body and go on; what ``WholeBody`` calls."""
+    cdef object go_on(self, bytes body):
         self.body = body
-        self.then(self)
+        self.dispatcher.ready(self)
 
     def claim(self):
         """Take the right to answer. False if the request was answered."""
@@ -65,12 +58,11 @@ cdef class DirectDispatcher:
     free).
     """
 
-    def __cinit__(self, object owner, object executor, object gateway):
+    def __cinit__(self, object owner, Executor executor not None, Gateway gateway not None):
         self.owner = owner
-        self.run_here = executor.run_here
+        self.executor = executor
         self.gateway = gateway
         self.context = gateway.context
-        self.ready_bound = self.ready
         self.serve_bound = self.serve
         self.inflight = set()
 
@@ -89,7 +81,8 @@ cdef class DirectDispatcher:
             watcher.done()
 
     cdef object take(self, object watcher):
-        cdef object source = watcher.scope, table, found, size
+        cdef object source = watcher.scope, table, found
+        cdef long long size
         cdef DirectExchange exchange
         cdef str method
         if source.proto != "http":
@@ -111,28 +104,29 @@ cdef class DirectDispatcher:
         exchange.source = source
         exchange.method = method
         exchange.target, exchange.params = found
-        exchange.limit = self.owner.max_body_size
+        exchange.limit = table.max_body_size
         exchange.began = self.ticks
         if exchange.target.free and (method == "GET" or method == "HEAD"):
             # It may have a body, which is read if anyone asks.
             self.ready(exchange)
             return None
-        size = exchange.body_size()
+        size = size_of(source)
         if size == 0:
             exchange.body = b""
             self.ready(exchange)
         elif size < 0 or size > exchange.limit:
             self.gateway.schedule(watcher)
         else:
-            exchange.then = self.ready_bound
-            WholeBody(watcher, source, exchange.deliver).begin()
+            exchange.dispatcher = self
+            exchange.due = size
+            exchange.begin()
 
-    def ready(self, DirectExchange exchange):
+    cdef object ready(self, DirectExchange exchange):
         """Send a request with its body to where its target runs."""
         if not exchange.target.free:
             if not self.gateway.lane.post(self.start, exchange):
                 exchange.watcher.done()
-        elif not self.run_here(self.serve_bound, exchange):
+        elif not self.executor.run_here(self.serve_bound, exchange):
             self.refuse(exchange)
 
     def serve(self, DirectExchange exchange):
@@ -142,7 +136,7 @@ cdef class DirectDispatcher:
         try:
             if table is None:
                 table = self.owner.pipeline
-            status, headers, body = self.context.copy().run(table.answer_direct, exchange)
+            status, headers, body = answer_in_context(self.context, table.answer_direct, exchange)
             if type(body) is bytes:
                 exchange.respond(status, headers, body)
             else:
@@ -155,3 +149,13 @@ cdef class DirectDispatcher:
             self.inflight.discard(exchange)
             with self.lock:
                 self.count += 1
+
+
+cdef object answer_in_context(object context, object answer, DirectExchange exchange):
+    """``context.copy().run(answer, exchange)``."""
+    context = PyContext_Copy(context)
+    PyContext_Enter(context)
+    try:
+        return answer(exchange)
+    finally:
+        PyContext_Exit(context)

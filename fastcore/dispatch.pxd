@@ -43,5 +43,6 @@ cdef class Dispatcher:
     cdef object hand_over_bound
 
     cdef tuple find(self, str method, str path)
+    cdef bint read(self, tuple call) except -1
     cdef object post(self, tuple call)
     cdef object run_here(self, tuple call)

@@ -8,7 +8,7 @@ does not hold, takes the gateway's way to the app itself.
 from cpython.dict cimport PyDict_Contains, PyDict_SetItem, PyDict_Update
 from cpython.object cimport PyObject_Size
 
-from freelane.fastcore.body import WholeBody
+from freelane.fastcore.body cimport WholeBody, size_of
 from freelane.fastcore.cell cimport PyList_GetItemRef, cell_get, cell_set
 from freelane.fastcore.http cimport HTTPExchange
 
@@ -141,8 +141,26 @@ cdef class Dispatcher:
         call = (watcher, source, target, found[1])
         if not target.body:
             self.go(call, None)
-        elif not gateway.rsgi or not WholeBody(watcher, source, _Then(self, call)).begin():
+        elif not gateway.rsgi or not self.read(call):
             gateway.schedule(watcher)
+
+    cdef bint read(self, tuple call) except -1:
+        # False, with nothing done, for a body whose length only reading tells.
+        cdef Body body
+        cdef long long size = size_of(call[1])
+        if size < 0:
+            return False
+        if size == 0:
+            self.go(call, b"")
+            return True
+        body = Body.__new__(Body)
+        body.watcher = call[0]
+        body.proto = body.watcher.proto
+        body.due = size
+        body.dispatcher = self
+        body.call = call
+        body.begin()
+        return True
 
     def go(self, tuple call, body):
         call = (*call, body)
@@ -214,16 +232,12 @@ cdef class Dispatcher:
         exchange.start(self.gateway.context.copy())
 
 
-cdef class _Then:
+cdef class Body(WholeBody):
     # Goes on with a call when its body is there.
     cdef Dispatcher dispatcher
     cdef tuple call
 
-    def __cinit__(self, Dispatcher dispatcher, tuple call):
-        self.dispatcher = dispatcher
-        self.call = call
-
-    def __call__(self, body):
+    cdef object go_on(self, bytes body):
         self.dispatcher.go(self.call, body)
 
 

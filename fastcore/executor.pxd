@@ -10,6 +10,7 @@ cdef class Executor:
     cdef readonly int cores
     cdef readonly int allowed          # slots now, between cores and limit
     cdef int busy
+    cdef int here                      # server threads that run a job
     cdef int idle                      # pool threads that wait for a job
     cdef int threads
     cdef unsigned long long finished
@@ -19,6 +20,7 @@ cdef class Executor:
     cdef object handoff                # jobs with a slot, on their way to an idle thread
     cdef readonly str name
 
+    cpdef bint run_here(self, object function, object argument) except -1
     cdef bint claim_thread(self)
     cdef object dispatch(self, object job, bint spawn)
     cdef object next_job(self)

@@ -52,7 +52,8 @@ cdef class Executor:
     """Slots for concurrent ``def`` work, shared by two kinds of thread.
 
     ``run_here`` runs on the calling thread (a server thread that already carries the
-    request). ``submit`` runs on threads of this pool. Both take a slot; what finds none
+    request), unless as many of those as there are cores are busy so: the rest hand requests
+    over to loops. ``submit`` runs on threads of this pool. Both take a slot; what finds none
     queues up to ``backlog_limit``, then ``ExecutorFull`` is raised. Whoever gives a slot
     back takes the next queued job with it.
 
@@ -72,6 +73,7 @@ cdef class Executor:
         self.cores = usable_cores()
         self.allowed = min(self.cores, limit)
         self.busy = 0
+        self.here = 0
         self.idle = 0
         self.threads = 0
         self.finished = 0
@@ -100,17 +102,22 @@ cdef class Executor:
             self.limit = limit
             self.allowed = min(self.allowed, limit)
 
-    def run_here(self, function, argument):
-        """Run ``function(argument)`` on this thread if a slot is free, else queue it.
+    cpdef bint run_here(self, object function, object argument) except -1:
+        """Run ``function(argument)`` on this thread, or on one of the pool, if a slot is free; else queue it.
 
-        Returns True if it ran or was queued, False if the queue is full. ``function`` must
-        not raise. On return the caller may also have run jobs that were queued.
+        Returns True if it ran, runs or was queued, False if the queue is full. ``function``
+        must not raise. On return the caller may also have run jobs that were queued.
         """
         cdef object job = (function, argument)
-        cdef bint watch = False
+        cdef bint watch = False, here = False, spawn = False
         with self.lock:
             if self.busy < self.allowed:
                 self.busy += 1
+                if self.here < self.cores:
+                    self.here += 1
+                    here = True
+                else:
+                    spawn = self.claim_thread()
             elif len(self.backlog) < self.backlog_limit:
                 self.backlog.append(job)
                 watch = not self.watching
@@ -118,11 +125,14 @@ cdef class Executor:
                 job = None
             else:
                 return False
-        if watch:
+        if here:
+            while job is not None:
+                self.run_job(job)
+                job = self.next_job()
+        elif job is not None:
+            self.dispatch(job, spawn)
+        elif watch:
             self.start_watch()
-        while job is not None:
-            self.run_job(job)
-            job = self.next_job()
         return True
 
     def submit(self, function, /, *args, lane=None, context=None, **kwargs):
@@ -181,12 +191,13 @@ cdef class Executor:
             raise
 
     cdef object next_job(self):
-        # Keeps the slot when there is a queued job, gives it back when there is none.
+        # A server thread keeps the slot when there is a queued job, gives it back when there is none.
         with self.lock:
             self.finished += 1
             if self.backlog and self.busy <= self.allowed:
                 return self.backlog.popleft()
             self.busy -= 1
+            self.here -= 1
             return None
 
     cdef object run_job(self, object job):

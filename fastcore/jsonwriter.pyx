@@ -70,18 +70,8 @@ cdef class Writer:
         self.size += 1
         return 0
 
-    cdef int enter(self, object value) except -1:
-        cdef int i
-        for i in range(self.depth):
-            if self.open[i] == <void*>value:
-                raise JSONError("Circular reference detected")
-        if self.depth >= DEPTH:
-            raise JSONError(f"Maximum nesting depth of {DEPTH} exceeded")
-        self.open[self.depth] = <void*>value
-        self.depth += 1
-        return 0
-
-    cdef int write(self, object value) except -1:
+    cdef int write(self, object value, Level* outer) except -1:
+        cdef Level level
         kind = type(value)
         if kind is str:
             return self.write_text(<str>value)
@@ -96,16 +86,12 @@ cdef class Writer:
         if kind is float:
             return self.write_float(<double>value)
         if kind is dict:
-            self.enter(value)
-            self.write_pairs((<dict>value).items())
-            self.depth -= 1
-            return 0
+            enter(&level, value, outer)
+            return self.write_pairs((<dict>value).items(), &level)
         if kind is list or kind is tuple:
-            self.enter(value)
-            self.write_items(value)
-            self.depth -= 1
-            return 0
-        return self.write_other(value)
+            enter(&level, value, outer)
+            return self.write_items(value, &level)
+        return self.write_other(value, outer)
 
     cdef int write_text(self, str value) except -1:
         cdef Py_ssize_t size = 0, i = 0, start = 0
@@ -137,12 +123,23 @@ cdef class Writer:
     cdef int write_int(self, object value) except -1:
         cdef int overflow = 0
         cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
-        cdef char text[24]
+        cdef unsigned long long rest
+        cdef char text[20]
+        cdef int start = 20
         if overflow:
             # Readers keep 64 bits or fewer of a number; as text none are lost.
             return self.write_text(int.__repr__(value))
-        snprintf(text, 24, "%lld", number)
-        return self.put(text, strlen(text))
+        rest = -<unsigned long long>number if number < 0 else <unsigned long long>number
+        while True:
+            start -= 1
+            text[start] = <char>(48 + rest % 10)
+            rest //= 10
+            if rest == 0:
+                break
+        if number < 0:
+            start -= 1
+            text[start] = 45  # -
+        return self.put(text + start, 20 - start)
 
     cdef int write_float(self, double value) except -1:
         cdef char* text
@@ -154,7 +151,7 @@ cdef class Writer:
         finally:
             PyMem_Free(text)
 
-    cdef int write_pairs(self, object pairs) except -1:
+    cdef int write_pairs(self, object pairs, Level* level) except -1:
         cdef bint first = True
         cdef str name
         self.put_char(b"{")
@@ -166,49 +163,49 @@ cdef class Writer:
             self.write_text(name)
             self.put_char(b":")
             try:
-                self.write(value)
+                self.write(value, level)
             except JSONError as exc:
                 exc.path = f".{name}{exc.path}"
                 raise
         return self.put_char(b"}")
 
-    cdef int write_items(self, object items) except -1:
+    cdef int write_items(self, object items, Level* level) except -1:
         cdef Py_ssize_t position = 0
         self.put_char(b"[")
         for value in items:
             if position:
                 self.put_char(b",")
             try:
-                self.write(value)
+                self.write(value, level)
             except JSONError as exc:
                 exc.path = f"[{position}]{exc.path}"
                 raise
             position += 1
         return self.put_char(b"]")
 
-    cdef int write_other(self, object value) except -1:
+    cdef int write_other(self, object value, Level* outer) except -1:
+        cdef Level level
         if isinstance(value, str):
             return self.write_text(str.__str__(value))
         if isinstance(value, int):
             return self.write_int(value)
         if isinstance(value, float):
             return self.write_float(<double>value)
-        self.enter(value)
+        enter(&level, value, outer)
         if isinstance(value, (list, tuple)):
-            self.write_items(value)
+            self.write_items(value, &level)
         elif isinstance(value, (bytes, bytearray, memoryview)):
             raise JSONError(f"Cannot serialize Python type to JSON: {type(value).__name__}")
         elif isinstance(value, Mapping):
-            self.write_pairs(value.items())
+            self.write_pairs(value.items(), &level)
         else:
             replaced = NotImplemented if self.convert is None else self.convert(value)
             if replaced is not NotImplemented:
-                self.write(replaced)
+                self.write(replaced, &level)
             elif hasattr(type(value), "__iter__"):
-                self.write_items(value)
+                self.write_items(value, &level)
             else:
                 raise JSONError(f"Cannot serialize Python type to JSON: {type(value).__name__}")
-        self.depth -= 1
         return 0
 
     cdef str key_text(self, object key):
@@ -229,7 +226,21 @@ cdef class Writer:
         raise JSONError(f"Unsupported dict key type: {type(key).__name__}")
 
 
-def dumps(value, convert=None):
+cdef int enter(Level* level, object container, Level* outer) except -1:
+    cdef Level* above = outer
+    while above is not NULL:
+        if above.container == <void*>container:
+            raise JSONError("Circular reference detected")
+        above = above.outer
+    level.container = <void*>container
+    level.outer = outer
+    level.depth = 1 if outer is NULL else outer.depth + 1
+    if level.depth > DEPTH:
+        raise JSONError(f"Maximum nesting depth of {DEPTH} exceeded")
+    return 0
+
+
+cpdef bytes dumps(object value, object convert=None):
     """The JSON text of ``value`` as UTF-8, keys in their order, without spaces.
 
     Integers beyond 64 bits become strings, lone surrogates U+FFFD; keys are coerced as the
@@ -238,5 +249,5 @@ def dumps(value, convert=None):
     ``JSONError``: NaN and infinities, bytes, cycles, nesting beyond 256.
     """
     cdef Writer writer = Writer(convert)
-    writer.write(value)
+    writer.write(value, NULL)
     return PyBytes_FromStringAndSize(writer.data, writer.size)

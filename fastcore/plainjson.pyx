@@ -3,7 +3,6 @@
 import json
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Next
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
@@ -12,24 +11,29 @@ from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
 cdef int DEEPEST = 64
 
 
-cdef object scan_once = json.JSONDecoder().scan_once
-cdef object slow_loads = json.loads
+try:
+    from pydantic_core import from_json
+except ImportError:  # who has no pydantic reads at the library's speed
+    from_json = None
 
 
 cpdef object loads(bytes text):
     """``json.loads(text)``, its errors included."""
-    cdef const char* letters = PyBytes_AS_STRING(text)
-    cdef str decoded
-    # An object or array in UTF-8: no other encoding begins so.
-    if PyBytes_GET_SIZE(text) > 1 and (letters[0] == c"{" or letters[0] == c"[") and letters[1] != 0:
+    return read(text, True, json.loads)
+
+
+cpdef object read(bytes text, bint constants, object rest):
+    """The value of a JSON text; ``rest(text)`` where pydantic's parser is missing or finds fault with it.
+
+    ``constants``: whether NaN and the infinities are JSON.
+    """
+    if from_json is not None:
         try:
-            decoded = text.decode("utf-8", "surrogatepass")
-            value, end = scan_once(decoded, 0)
-            if end == len(decoded):
-                return value
-        except (StopIteration, ValueError):
+            # Its cache of strings is shared by all threads.
+            return from_json(text, allow_inf_nan=constants, cache_strings="none")
+        except ValueError:
             pass
-    return slow_loads(text)
+    return rest(text)
 
 
 cpdef bint is_plain_json(object value, int depth=0) except -1:

@@ -17,7 +17,7 @@ import granian as granian
 import granian._granian
 from granian.http import HTTP1Settings, HTTP2Settings
 
-from freelane.fastcore.body import WholeBody
+from freelane.fastcore.proxy import LoopProxy
 
 # Its own stubs are behind it: they lack `serve_mtr` and parameters that 2.7 and 2.8 have.
 rust: Any = granian._granian
@@ -72,47 +72,6 @@ def contract() -> list[str]:
 def version() -> str:
     """Granian's version."""
     return granian.__version__
-
-
-class LoopProxy:
-    """Stands for the event loop in Granian's hands.
-
-    Granian wakes the loop once for every awaitable it completes; here those callbacks join
-    the lane's batch, and those that need no loop run on Granian's thread.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, lane: Any, main: Callable[[Any], Any]) -> None:
-        self.loop = loop
-        self.lane = lane
-        self.main = main
-
-    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None:
-        if type(callback) is WholeBody:
-            callback(args[0])
-        elif len(args) == 1:
-            self.lane.post(callback, args[0])
-        else:
-            self.lane.post(_Call(callback, args), None)
-
-    call_soon = call_soon_threadsafe
-
-    def create_future(self) -> asyncio.Future[Any]:
-        return self.loop.create_future()
-
-    def run_until_complete(self, stopped: Any) -> Any:
-        return self.loop.run_until_complete(self.main(stopped))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.loop, name)
-
-
-@dataclass(slots=True)
-class _Call:
-    callback: Callable[..., Any]
-    args: tuple[Any, ...]
-
-    def __call__(self, _: Any) -> None:
-        self.callback(*self.args)
 
 
 class Scheduler(getattr(rust, "CallbackScheduler", object)):  # type: ignore[misc]

@@ -30,7 +30,7 @@ logger = logging.getLogger("freelane.error")
 
 # Granian's blocking threads beyond those that may be busy with `def` endpoints: they hand
 # requests over to the loop, which must never wait for an endpoint.
-RESERVE = 2
+RESERVE = 1
 
 
 class Worker:

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,3 +49,7 @@ class DirectRequest(PyreRequest):
 @disjoint_base
 class ASGIRequest(PyreRequest):
     def __init__(self, source: Any, path: str, body: bytes, params: dict[str, str] | None) -> None: ...
+
+class BareAnswer:
+    def __init__(self, failure: Callable[[BaseException, Any], Any], wait: Callable[[Any], Any]) -> None: ...
+    def __call__(self, exchange: DirectExchange) -> tuple[int, list[tuple[str, str]], Any]: ...

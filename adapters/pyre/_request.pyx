@@ -1,11 +1,18 @@
 # cython: language_level=3, freethreading_compatible=True
-"""The request that handlers and hooks are given. Nothing is computed that is not asked for."""
+"""The request that handlers and hooks are given, and the shortest way from one to its answer.
+
+Nothing of a request is computed that is not asked for.
+"""
+import inspect
 from types import SimpleNamespace
 
 from freelane.adapters.pyre.parsing import load_json, merge, query_pairs, wait_for_body
+from freelane.adapters.pyre.responses import JSON_HEADER, convert, render
 from freelane.fastcore.scope import Scope
 
 from freelane.fastcore.direct cimport DirectExchange
+from freelane.fastcore.jsonwriter cimport dumps
+from freelane.fastcore.plainjson cimport read
 
 
 cdef class PyreRequest:
@@ -92,7 +99,7 @@ cdef class PyreRequest:
 
     def json(self):
         """The body's JSON. Raises ValueError when it is none."""
-        return load_json(self.body)
+        return read(self.body, False, load_json)
 
     def __repr__(self):
         return f"<PyreRequest {self.method} {self.path}>"
@@ -104,6 +111,9 @@ cdef class DirectRequest(PyreRequest):
     cdef DirectExchange exchange
 
     def __init__(self, DirectExchange exchange):
+        self.begin(exchange)
+
+    cdef object begin(self, DirectExchange exchange):
         self.exchange = exchange
         self.method = exchange.method
         self.path = exchange.path
@@ -169,3 +179,36 @@ cdef class ASGIRequest(PyreRequest):
     @property
     def scope(self):
         return self.source
+
+
+cdef class BareAnswer:
+    """The answers of ``def`` handlers that no hook, CORS or log is around.
+
+    Called with an exchange, gives status, headers and body. Does not raise what is the app's.
+
+    - ``failure(exc, request)``: the answer to an exception.
+    - ``wait(awaitable)``: its result, on this thread.
+    """
+
+    # Constant once made.
+    cdef object failure
+    cdef object wait
+
+    def __init__(self, failure, wait):
+        self.failure = failure
+        self.wait = wait
+
+    def __call__(self, DirectExchange exchange not None):
+        cdef DirectRequest request = DirectRequest.__new__(DirectRequest)
+        cdef object value, kind
+        request.begin(exchange)
+        try:
+            value = exchange.target.call(request)
+            kind = type(value)
+            if kind is dict or kind is list:
+                return 200, [JSON_HEADER], dumps(value, convert)
+            if kind is not str and inspect.isawaitable(value):
+                value = self.wait(value)
+            return render(value)
+        except BaseException as exc:
+            return self.failure(exc, request)

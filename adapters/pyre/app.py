@@ -134,6 +134,7 @@ class Pyre:
         if size < 0:
             raise ValueError("max_body_size must not be negative")
         self._max_body_size = size
+        self.changed()
 
     # -- routes
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from freelane.adapters.pyre.exceptions import HTTPException, InvalidValue
 from freelane.adapters.pyre.models import ModelError
-from freelane.adapters.pyre.requests import DirectRequest, PyreRequest
+from freelane.adapters.pyre.requests import BareAnswer, DirectRequest, PyreRequest
 from freelane.adapters.pyre.responses import (
     JSON_TYPE,
     TEXT_TYPE,
@@ -24,7 +24,6 @@ from freelane.adapters.pyre.responses import (
     Headers,
     JSONError,
     as_response,
-    convert,
     error,
     header_pairs,
     render,
@@ -32,7 +31,6 @@ from freelane.adapters.pyre.responses import (
 from freelane.adapters.pyre.routes import Route, is_async
 from freelane.adapters.pyre.threads import Overloaded
 from freelane.fastcore.direct import DirectExchange
-from freelane.fastcore.jsonwriter import dumps
 
 if TYPE_CHECKING:
     from freelane.adapters.pyre.app import Pyre
@@ -41,7 +39,6 @@ logger = logging.getLogger("freelane.pyre")
 
 OnThread = Callable[..., Awaitable[Any]]
 
-JSON_HEADER = "content-type", JSON_TYPE
 # Not the app's, but the server's to answer.
 SERVER_ERRORS = (SystemExit, KeyboardInterrupt, asyncio.CancelledError, Overloaded)
 
@@ -60,8 +57,10 @@ class Pipeline:
         self.async_hooks = any(is_async(hook) for hook in self.before + self.after)
         for route in (*app.table.routes, *extra):
             route.free = self.on_threads(route) and not route.gil
+        self.max_body_size = app.max_body_size
         # Nothing but the handler runs: the shortest way.
         self.bare = not (self.before or self.after or self.cors or self.log)
+        self.answer_direct = BareAnswer(self.failure, app.wait) if self.bare else self.answer_on_thread
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, Any] | None] | None:
         """The route for a request and its path parameters; GET's for HEAD where there is none of its own."""
@@ -76,21 +75,9 @@ class Pipeline:
 
     # -- on a thread
 
-    def answer_direct(self, exchange: DirectExchange) -> tuple[int, Headers, Any]:
+    def answer_on_thread(self, exchange: DirectExchange) -> Answer:
         """``answer`` for a request that is on one of the server's threads."""
-        route, request = exchange.target, DirectRequest(exchange)
-        if not self.bare:
-            return self.answer(route, request)
-        try:
-            value = route.call(request)
-            kind = type(value)
-            if kind is dict or kind is list:
-                return 200, [JSON_HEADER], dumps(value, convert)
-            if kind is not str and inspect.isawaitable(value):
-                value = self.app.wait(value)
-            return render(value)
-        except BaseException as exc:
-            return self.failure(exc, request)
+        return self.answer(exchange.target, DirectRequest(exchange))
 
     def answer(self, route: Route, request: PyreRequest) -> Answer:
         """Run a ``def`` handler, with ``def`` hooks around it. Does not raise."""
