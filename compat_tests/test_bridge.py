@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 
 from freelane import ConfigError, StartupError, wrap
 from freelane.testing import (
@@ -343,6 +346,15 @@ def test_websocket_echo_and_close() -> None:
     )
     protocol, got = run(socket(app, *sent))
     assert got[:2] == ["hi", b"\x00"]
+
+
+def test_websocket_of_an_app_whose_http_routes_are_compiled() -> None:
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(await websocket.receive_text())
+
+    app = Starlette(routes=[WebSocketRoute("/", echo)])
+    assert run(socket(app, WebsocketMessage(MessageType.string, "hi")))[1][0] == "hi"
 
 
 def test_websocket_close_before_accept_is_a_403() -> None:

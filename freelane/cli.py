@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 import freelane
-from freelane import check, config, constants
+from freelane import check, config, constants, rundown
 from freelane.errors import ConfigError
 from freelane.host import Server
 from freelane.loader import load
@@ -74,7 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command == "check":
             return check.run(target, settings, as_json)
         constants.install()
-        return Server(lambda: load_app(target, settings), settings, target, restart=True).run()
+        server = Server(lambda: load_app(target, settings), settings, target, restart=True)
+        code = server.run()
+        if server.deadline is not None:
+            rundown.end_threads(code, server.deadline)
+        return code
     except ConfigError as exc:
         print(f"freelane: {exc}", file=sys.stderr)
         return EXIT_CONFIG

@@ -9,6 +9,7 @@ import platform
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -70,14 +71,17 @@ class Server:
         self.workers: list[Worker] = []
         self.watch = gilwatch.GILWatch()
         self.signals = 0
-        self.stopped = threading.Event()
+        # When what still runs has had its time (time.monotonic); None until the server stops.
+        self.deadline: float | None = None
 
     def run(self) -> int:
         """Raises ConfigError before anything was started; returns 0, or 3 if the app's startup failed."""
         settings = self.settings
         logs.configure(settings.log_level)
         if missing := _granian.contract():
-            return public.serve(self.load, settings, missing)
+            code = public.serve(self.load, settings, missing)
+            self.deadline = time.monotonic()
+            return code
         listener = sockets.bind(settings.host, settings.port, settings.uds, settings.workers, settings.tls)
         try:
             if settings.workers > 1 and not gilwatch.free_threaded():
@@ -183,6 +187,8 @@ class Server:
 
     def stop(self) -> None:
         """Stop serving: finish what runs, then return from ``run``. Callable from any thread."""
+        if self.deadline is None:
+            self.deadline = time.monotonic() + self.settings.shutdown_timeout
         for worker in self.workers:
             worker.stop()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from freelane import _granian
 from freelane.config import Settings
-from freelane.wrapper import RSGIApplication
+from freelane.wrapper import LAST_STEPS, RSGIApplication
 
 logger = logging.getLogger("freelane.error")
 
@@ -40,8 +40,16 @@ def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> in
         ssl_key_password=settings.ssl_keyfile_password,
         ssl_ca=None if settings.ssl_ca_certs is None else Path(settings.ssl_ca_certs),
         ssl_client_verify=settings.ssl_client_verify,
-        workers_kill_timeout=max(1, settings.shutdown_timeout),
+        workers_kill_timeout=settings.shutdown_timeout + LAST_STEPS,
     )
+    applications: list[RSGIApplication] = []
+
+    def make(*_: Any) -> RSGIApplication:
+        applications.append(RSGIApplication(load(), settings))
+        return applications[-1]
+
     # Its annotation knows apps that are called; RSGI's have `__rsgi__`.
-    server.serve(target_loader=lambda *_: RSGIApplication(load(), settings), wrap_loader=False)  # type: ignore[arg-type]
+    server.serve(target_loader=make, wrap_loader=False)  # type: ignore[arg-type]
+    for application in applications:
+        application.close()
     return 0

@@ -340,15 +340,16 @@ class Lifespan:
         self.app: RSGIApplication = app if hasattr(app, "__rsgi__") else wrap(app, **options)
 
     async def __aenter__(self) -> RSGIApplication:
-        self.app.__rsgi_init__(asyncio.get_running_loop())
-        if self.app.started is not None:
-            await self.app.started
+        loop = asyncio.get_running_loop()
+        self.app.__rsgi_init__(loop)
+        if (started := self.app.serving[loop].started) is not None:
+            await started
         return self.app
 
     async def __aexit__(self, *exc: object) -> None:
-        lifespan, self.app.lifespan = self.app.lifespan, None
-        if lifespan is not None:
-            await lifespan.shutdown()
+        serving = self.app.serving.pop(asyncio.get_running_loop())
+        if serving.lifespan is not None:
+            await serving.lifespan.shutdown()
 
 
 def __getattr__(name: str) -> Any:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import os
 import socket
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from freelane import _granian, gilwatch, logs
+from freelane import _granian, gilwatch, logs, rundown
 from freelane.adapters import adapt
 from freelane.config import Settings
 from freelane.connections import Connections
@@ -56,7 +55,6 @@ class Worker:
         self.executor = Executor(settings.threads, settings.backlog, f"freelane-{number}")
         self.gateway: Gateway | None = None
         self.stopping = threading.Event()
-        self.forced = False
         self.on_serving: Callable[[], object] = lambda: None
 
     def startup(self) -> None:
@@ -120,22 +118,21 @@ class Worker:
     def finish(self) -> None:
         if self.settings.lifespan == "auto":
             self.loop.run_until_complete(self.lifespan.shutdown())
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.run_until_complete(rundown.clear())
 
     async def main(self, stopped: asyncio.Future[None]) -> None:
         """What the loop runs while Granian serves."""
         self.on_serving()
         watcher = asyncio.create_task(self.watch_gil())
-        await asyncio.wait([stopped, shutdown := asyncio.create_task(self.supervise_stop(stopped))],
-                           return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+        shutdown = asyncio.create_task(self.supervise_stop(stopped))
+        await asyncio.wait([stopped, shutdown], return_when=asyncio.FIRST_COMPLETED)
+        self.stop()
+        await shutdown
         watcher.cancel()
         if not stopped.done():
             # Granian waits for connections that will not end: finish without it.
             await self.lifespan.shutdown()
-            self.forced = True
-            logging.shutdown()
-            os._exit(0)
-        shutdown.cancel()
+            rundown.leave(0)
 
     async def watch_gil(self) -> None:
         while True:
@@ -151,18 +148,13 @@ class Worker:
         await self.close_websockets()
         self.signal.set()
         deadline = time.monotonic() + self.settings.shutdown_timeout
-        while not stopped.done() and time.monotonic() < deadline:
+        # Granian has stopped once the last response is sent: background work may still run.
+        while (self.gateway.active or not stopped.done()) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         if self.gil_client is not None:
             self.gil_client.close()
         tasks = [exchange.task for exchange in self.gateway.active if exchange.task is not None]
-        if not stopped.done() and tasks:
-            logger.error("%d requests did not end within --shutdown-timeout %d and were cancelled.",
-                         len(tasks), self.settings.shutdown_timeout)  # fmt: skip
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1)
+        await rundown.cut_off(tasks, self.settings.shutdown_timeout)
         await asyncio.wait([stopped], timeout=1)
 
     async def close_websockets(self) -> None:

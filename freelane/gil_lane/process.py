@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from freelane import logs, processes
+from freelane import logs, processes, rundown
 from freelane.adapters import adapt, join_state
 from freelane.errors import StartupError
 from freelane.fastcore import wire
@@ -86,7 +86,7 @@ class Process:
         self.loop.run_until_complete(self.main())
         if spec["lifespan"] == "auto":
             self.loop.run_until_complete(lifespan.shutdown())
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.run_until_complete(rundown.clear())
         return 0
 
     def fail(self, reason: str) -> int:
@@ -111,10 +111,7 @@ class Process:
         while self.busy and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         tasks = [exchange.task for exchange in self.gateway.active if exchange.task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1)
+        await rundown.cancel(tasks)
 
     @property
     def busy(self) -> bool:
