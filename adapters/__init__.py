@@ -9,7 +9,7 @@ import sys
 from typing import Any, Protocol
 
 from freelane.adapters import fastapi, starlette
-from freelane.adapters.entries import RouteEntry, RouteTable, Served
+from freelane.adapters.entries import KINDS, RouteEntry, RouteTable, Served
 from freelane.adapters.starlette.reader import Reader
 
 
@@ -31,7 +31,9 @@ class Adapted(Protocol):
     """
 
     app: Any
-    direct: bool
+
+    @property
+    def direct(self) -> bool: ...
 
     def bind(self, gateway: Any) -> Way | None:
         """The way past the app's own layers; None where there is none."""
@@ -97,7 +99,7 @@ def route_table(app: Any) -> RouteTable:
         return pyre.table.route_table(app)  # type: ignore[no-any-return]
     if starlette.knows(app):
         return starlette.route_table(app)
-    entries = [RouteEntry(kind, None, "", app, (app,), prefix=True) for kind in ("http", "websocket")]
+    entries = [RouteEntry(kind, None, "", app, (app,), prefix=True) for kind in KINDS]
     return RouteTable(entries)
 
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 
+Kind = Literal["http", "websocket"]
+KINDS: tuple[Kind, ...] = ("http", "websocket")
+
+
 @dataclass(frozen=True, slots=True)
 class RouteEntry:
     """One route, in the app's order.
@@ -17,7 +21,7 @@ class RouteEntry:
     itself marks it for the gil lane.
     """
 
-    kind: Literal["http", "websocket"]
+    kind: Kind
     methods: tuple[str, ...] | None
     path: str
     endpoint: Any

@@ -136,7 +136,7 @@ def uvicorn(python: Path) -> Server:
 
 def subject() -> Server:
     """The server under test: freelane, or another of ours named by FREELANE_SUBJECT."""
-    known = {"freelane": freelane, "granian-asgi": granian_asgi}
+    known: dict[str, Callable[[], Server]] = {"freelane": freelane, "granian-asgi": granian_asgi}
     name = os.environ.get("FREELANE_SUBJECT", DEFAULT_SUBJECT)
     if name not in known:
         raise ServerFailed(f"FREELANE_SUBJECT={name!r} is not one of {', '.join(known)}")

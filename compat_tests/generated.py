@@ -49,7 +49,7 @@ SCALARS: dict[str, Any] = {
     "union": int | str,
 }
 LISTS: dict[str, Any] = {"ints": list[int], "strs": list[str], "set": set[int], "optional list": list[int] | None}
-WHERE = {"path": Path, "query": Query, "header": Header, "cookie": Cookie, "body": Body, "form": Form}
+WHERE: dict[str, Callable[..., Any]] = {"path": Path, "query": Query, "header": Header, "cookie": Cookie, "body": Body, "form": Form}
 
 # As they come in URLs, headers and forms; each is right for some of the types and wrong for others.
 TEXTS = [
@@ -245,7 +245,7 @@ def build(app: App) -> FastAPI:
 
 # Drawing.
 
-CONSTRAINTS = {
+CONSTRAINTS: dict[str, list[tuple[str, Any]]] = {
     "int": [("ge", 1), ("lt", 5), ("multiple_of", 2)],
     "float": [("gt", 0), ("le", 1.5)],
     "str": [("min_length", 2), ("max_length", 3), ("pattern", "^[a-z]*$")],
@@ -297,7 +297,7 @@ def functions(draw: st.DrawFn, numbers: list[int], depth: int, shared: list[Func
     below: list[tuple[Function, bool]] = []
     if depth:
         for _ in range(draw(st.integers(0, 2))):
-            if shared and draw(st.booleans()):
+            if bool(shared) and draw(st.booleans()):
                 one = draw(st.sampled_from(shared))
             else:
                 one = draw(functions(numbers, depth - 1, shared, None))
@@ -395,7 +395,7 @@ def requests(draw: st.DrawFn, app: App) -> Sent:
             content[name] = value(one.kind)
     if cookies:
         headers.append(("cookie", "; ".join(cookies)))
-    if query or draw(st.booleans()):
+    if bool(query) or draw(st.booleans()):
         path += "?" + urlencode(query)
     body = b""
     if any(where == "form" for where, _ in declared):

@@ -6,43 +6,48 @@ import os
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator
+from typing import Any
 
 import needsgil
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 import freelane
 
 
-def gil_on():
-    return getattr(sys, "_is_gil_enabled", lambda: True)()
+def gil_on() -> bool:
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
-def where(**values):
+def where(**values: Any) -> JSONResponse:
     return JSONResponse({"pid": os.getpid(), "gil": gil_on(), **values})
 
 
-async def main(request):
+async def main(request: Request) -> Response:
     return where()
 
 
 @freelane.gil
-async def marked(request):
+async def marked(request: Request) -> Response:
     return where()
 
 
-async def answer(request):
+async def answer(request: Request) -> Response:
     return where(answer=needsgil.answer())
 
 
-def answer_def(request):
+def answer_def(request: Request) -> Response:
     return where(answer=needsgil.answer())
 
 
-async def number(request):
+async def number(request: Request) -> Response:
     # One in so many requests ends the process, at a place that only the client knows.
     value = request.path_params["n"] + needsgil.answer() - 42
     if request.query_params.get("crash"):
@@ -51,14 +56,14 @@ async def number(request):
 
 
 @freelane.gil
-async def echo(request):
+async def echo(request: Request) -> Response:
     return Response(await request.body(), headers={"x-got": request.headers.get("x-sent", "")})
 
 
 class EchoStream:
     """Plain ASGI: Starlette's StreamingResponse reads the body's events away while it streams."""
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         more = True
         while more:
@@ -71,13 +76,13 @@ echo_stream = freelane.gil(EchoStream())
 
 
 @freelane.gil
-async def big(request):
+async def big(request: Request) -> Response:
     return Response(b"x" * int(request.query_params["size"]))
 
 
 @freelane.gil
-async def events(request):
-    async def chunks():
+async def events(request: Request) -> Response:
+    async def chunks() -> AsyncIterator[str]:
         try:
             for n in range(1000):
                 yield f"data: {n}\n\n"
@@ -89,7 +94,7 @@ async def events(request):
 
 
 @freelane.gil
-async def waits(request):
+async def waits(request: Request) -> Response:
     while not await request.is_disconnected():
         await asyncio.sleep(0.02)
     print("CLIENT LEFT", flush=True)
@@ -97,8 +102,8 @@ async def waits(request):
 
 
 @freelane.gil
-async def half(request):
-    async def chunks():
+async def half(request: Request) -> Response:
+    async def chunks() -> AsyncIterator[bytes]:
         yield b"first"
         await asyncio.sleep(0.1)
         raise ValueError("half-way")
@@ -107,7 +112,7 @@ async def half(request):
 
 
 @freelane.gil
-async def raises(request):
+async def raises(request: Request) -> Response:
     raise ValueError("from the lane")
 
 
@@ -116,21 +121,21 @@ class Special(Exception):
 
 
 @freelane.gil
-async def special(request):
+async def special(request: Request) -> Response:
     raise Special
 
 
-async def on_special(request, exc):
+async def on_special(request: Request, exc: Exception) -> Response:
     return PlainTextResponse("handled", status_code=418)
 
 
 @freelane.gil
-async def background(request):
+async def background(request: Request) -> Response:
     return PlainTextResponse("now", background=BackgroundTask(print, "LATER", flush=True))
 
 
 @freelane.gil
-async def cookies(request):
+async def cookies(request: Request) -> Response:
     response = JSONResponse({"cookies": request.cookies, "query": request.url.query, "path": request.url.path,
                              "client": request.client is not None, "method": request.method,
                              "state": request.state.started})
@@ -139,38 +144,38 @@ async def cookies(request):
     return response
 
 
-async def spin(request):
+async def spin(request: Request) -> None:
     needsgil.spin()
 
 
-async def segfault(request):
+async def segfault(request: Request) -> None:
     needsgil.segfault()
 
 
-async def abort(request):
+async def abort(request: Request) -> None:
     needsgil.answer()
     os.abort()
 
 
-async def eat(request):
+async def eat(request: Request) -> Response:
     needsgil.eat(1024)
     return PlainTextResponse("fed")
 
 
 @freelane.gil
-async def sleep(request):
+async def sleep(request: Request) -> Response:
     await asyncio.sleep(float(request.query_params["s"]))
     return where()
 
 
 @freelane.gil
-def sleep_def(request):
+def sleep_def(request: Request) -> Response:
     time.sleep(float(request.query_params["s"]))
     return where()
 
 
 @freelane.gil
-async def socket(websocket):
+async def socket(websocket: WebSocket) -> None:
     await websocket.accept(subprotocol=next(iter(websocket.scope["subprotocols"]), None))
     async for message in websocket.iter_text():
         if message == "close":
@@ -183,16 +188,16 @@ async def socket(websocket):
 
 
 @freelane.gil
-async def refuses(websocket):
+async def refuses(websocket: WebSocket) -> None:
     await websocket.close()
 
 
 class Stamp:
-    def __init__(self, app):
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope, receive, send):
-        async def stamped(message):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"x-process", str(os.getpid()).encode())]
             await send(message)
@@ -201,13 +206,13 @@ class Stamp:
 
 
 @contextlib.asynccontextmanager
-async def lifespan(app):
+async def lifespan(app: Starlette) -> AsyncIterator[dict[str, int]]:
     print(f"UP {os.getpid()}", flush=True)
     yield {"started": os.getpid()}
     print(f"DOWN {os.getpid()}", flush=True)
 
 
-def safe_sibling(request):
+def safe_sibling(request: Request) -> Response:
     return where()
 
 

@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from freelane.adapters import adapt
@@ -70,7 +70,7 @@ class Server:
     def ask(self, method: str, target: str, headers: Any = (), content: bytes = b"") -> Answer:
         return self.begin(method, target, headers, content)()
 
-    def begin(self, method: str, target: str, headers: Any = (), content: bytes = b"") -> Any:
+    def begin(self, method: str, target: str, headers: Any = (), content: bytes = b"") -> Callable[[], Answer]:
         pairs = list(headers)
         if content and not any(name.lower() == b"content-length" for name, _ in pairs):
             pairs.append((b"content-length", str(len(content)).encode()))

@@ -40,7 +40,8 @@ def body(data: bytes = b"", more: bool = False) -> dict[str, Any]:
 
 
 async def whole_body(receive: Any) -> tuple[bytes, str]:
-    data, message = b"", {"type": "http.request", "more_body": True}
+    data = b""
+    message: dict[str, Any] = {"type": "http.request", "more_body": True}
     while message["type"] == "http.request" and message["more_body"]:
         message = await receive()
         data += message.get("body", b"")

@@ -261,7 +261,8 @@ def test_lane_survives_a_callback_that_raises() -> None:
         loop = asyncio.get_running_loop()
         problems: list[Any] = []
         loop.set_exception_handler(lambda _, context: problems.append(context["exception"]))
-        lane, seen = LoopLane(loop), []
+        lane = LoopLane(loop)
+        seen: list[int] = []
         lane.post(lambda n: 1 / n, 0)
         lane.post(seen.append, 1)
         await asyncio.sleep(0.05)

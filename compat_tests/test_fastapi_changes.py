@@ -63,33 +63,33 @@ def make(**options: Any) -> FastAPI:
     return app
 
 
-def add_routes(target: Any) -> None:
-    @target.get("/def")
-    def plain(n: int = 1):
+def add_routes(target: FastAPI | APIRouter) -> None:
+    @target.get("/def", response_model=None)
+    def plain(n: int = 1) -> dict[str, int]:
         return {"n": n}
 
-    @target.get("/async/{value}")
-    async def by_path(value: int):
+    @target.get("/async/{value}", response_model=None)
+    async def by_path(value: int) -> dict[str, int]:
         return {"value": value}
 
-    @target.get("/depends")
-    def depends(values: Annotated[dict[str, int], Depends(page_async)]):
+    @target.get("/depends", response_model=None)
+    def depends(values: Annotated[dict[str, int], Depends(page_async)]) -> dict[str, int]:
         return values
 
-    @target.get("/secret")
-    async def secret(token: Annotated[str, Depends(bearer)]):
+    @target.get("/secret", response_model=None)
+    async def secret(token: Annotated[str, Depends(bearer)]) -> str:
         return token
 
     @target.post("/item")
     async def item(item: Item) -> Item:
         return item
 
-    @target.get("/fail")
-    def fail():
+    @target.get("/fail", response_model=None)
+    def fail() -> None:
         raise Failed("as asked")
 
-    @target.get("/raise")
-    async def raises():
+    @target.get("/raise", response_model=None)
+    async def raises() -> None:
         raise HTTPException(409, "as asked")
 
 
@@ -124,26 +124,25 @@ class Compared:
 
 
 _JSON = {"content-type": "application/json"}
-EVERYTHING: list[tuple[Any, ...]] = [
-    (method, prefix + path, *more)
-    for prefix in ("", "/in", "/sub")
-    for method, path, *more in [
-        ("GET", "/def"),
-        ("GET", "/def?n=x"),
-        ("GET", "/async/5"),
-        ("GET", "/async/x"),
-        ("GET", "/depends?skip=2"),
-        ("GET", "/secret", {"authorization": "Bearer t"}),
-        ("GET", "/secret"),
-        ("POST", "/item", _JSON, b'{"name": "n"}'),
-        ("POST", "/item", _JSON, b"{"),
-        ("GET", "/fail"),
-        ("GET", "/raise"),
-        ("PUT", "/def"),
-        ("GET", "/def/"),
-        ("GET", "/nowhere"),
-        ("GET", "/openapi.json"),
-    ]
+REQUESTS: list[tuple[Any, ...]] = [
+    ("GET", "/def"),
+    ("GET", "/def?n=x"),
+    ("GET", "/async/5"),
+    ("GET", "/async/x"),
+    ("GET", "/depends?skip=2"),
+    ("GET", "/secret", {"authorization": "Bearer t"}),
+    ("GET", "/secret"),
+    ("POST", "/item", _JSON, b'{"name": "n"}'),
+    ("POST", "/item", _JSON, b"{"),
+    ("GET", "/fail"),
+    ("GET", "/raise"),
+    ("PUT", "/def"),
+    ("GET", "/def/"),
+    ("GET", "/nowhere"),
+    ("GET", "/openapi.json"),
+]
+EVERYTHING = [
+    (method, prefix + path, *more) for prefix in ("", "/in", "/sub") for method, path, *more in REQUESTS
 ]
 
 
@@ -169,19 +168,19 @@ def test_unchanged(compare: Callable[..., Compared]) -> None:
 
 def added(app: FastAPI) -> None:
     app.get("/new")(lambda n: {"n": n})
-    app.get("/new/async/{n}")(new_async)
+    app.get("/new/async/{n}", response_model=None)(new_async)
 
 
-async def new_async(n: int):
+async def new_async(n: int) -> dict[str, int]:
     return {"new": n}
 
 
 def added_to_router(app: FastAPI) -> None:
-    app.state.router.get("/new")(new_async)
+    app.state.router.get("/new", response_model=None)(new_async)
 
 
 def added_to_sub(app: FastAPI) -> None:
-    app.state.sub.get("/new")(new_async)
+    app.state.sub.get("/new", response_model=None)(new_async)
 
 
 def included(app: FastAPI) -> None:
@@ -191,7 +190,7 @@ def included(app: FastAPI) -> None:
 
 
 def inserted(app: FastAPI) -> None:
-    app.router.routes.insert(0, APIRoute("/def", new_async))
+    app.router.routes.insert(0, APIRoute("/def", new_async, response_model=None))
 
 
 def removed(app: FastAPI) -> None:
@@ -200,7 +199,7 @@ def removed(app: FastAPI) -> None:
 
 def replaced(app: FastAPI) -> None:
     removed(app)
-    app.get("/def")(new_async)
+    app.get("/def", response_model=None)(new_async)
 
 
 def emptied(app: FastAPI) -> None:
@@ -208,7 +207,7 @@ def emptied(app: FastAPI) -> None:
 
 
 def listed_anew(app: FastAPI) -> None:
-    app.router.routes = [APIRoute("/def", new_async)]
+    app.router.routes = [APIRoute("/def", new_async, response_model=None)]
 
 
 def reversed_order(app: FastAPI) -> None:
@@ -443,11 +442,16 @@ def with_function(app: FastAPI) -> None:
         return response
 
 
+def with_two(app: FastAPI) -> None:
+    with_function(app)
+    app.add_middleware(Marked)
+
+
 MIDDLEWARE: list[Change] = [
     with_function,
     lambda app: app.add_middleware(Marked),
     lambda app: app.add_middleware(CORSMiddleware, allow_origins=["*"]),
-    lambda app: [with_function(app), app.add_middleware(Marked)] and None,
+    with_two,
 ]
 
 
@@ -605,7 +609,7 @@ def test_json_replaced(
 ) -> None:
     calls: list[Any] = []
     [(holder, attribute, original)] = names.marks([name])
-    value = counting(calls, original)
+    value: Any = counting(calls, original)
     if original is json:
         value = types.SimpleNamespace(loads=counting(calls, json.loads), dumps=counting(calls, json.dumps))
     method, path, headers, content = ("GET", "/def", {}, b"")

@@ -282,7 +282,12 @@ def test_requests_are_shared_among_lane_processes_and_workers(extension: Path, t
             return set(asyncio.run(several()))
 
         found: set[int] = set()
-        wait_until(lambda: len(found.update(seen()) or found) == processes, 30)
+
+        def all_seen() -> bool:
+            found.update(seen())
+            return len(found) == processes
+
+        wait_until(all_seen, 30)
 
 
 def test_paths_and_settings_from_pyproject(extension: Path, tmp_path: Path) -> None:

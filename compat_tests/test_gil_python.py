@@ -8,7 +8,9 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,10 +138,12 @@ def test_an_interpreter_without_freelane_says_so(tmp_path: Path) -> None:
 
 
 def test_a_stand_in_can_be_passed_around_and_no_more() -> None:
-    thing = StandIn("package.module").part.Name
+    thing: Any = StandIn("package.module").part.Name
     assert repr(thing) == "<stand-in for package.module.part.Name>"
-    uses = [lambda: thing(), lambda: thing + 1, lambda: thing[0], lambda: list(thing), lambda: bool(thing),
-            lambda: len(thing), lambda: setattr(thing, "a", 1), lambda: thing < 1]  # fmt: skip
+    uses: list[Callable[[], object]] = [
+        lambda: thing(), lambda: thing + 1, lambda: thing[0], lambda: list(thing), lambda: bool(thing),
+        lambda: len(thing), lambda: setattr(thing, "a", 1), lambda: thing < 1,
+    ]  # fmt: skip
     for use in uses:
         with pytest.raises(GilModuleError, match="package.module.part.Name"):
             use()

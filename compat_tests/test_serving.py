@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from benchmarks.servers import free_port
 from compat_tests.servers import running, started
@@ -121,7 +121,8 @@ app = Starlette(routes=[WebSocketRoute("/chat", chat)])
 def test_a_message_reaches_the_sockets_of_every_loop(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(CHAT)
     with running(tmp_path, "shop:app", "--workers", "2") as server, contextlib.ExitStack() as stack:
-        clients, loops = [], set()
+        clients: list[ClientConnection] = []
+        loops: set[str | bytes] = set()
         while len(loops) < 2 and len(clients) < 100:
             clients.append(stack.enter_context(connect(f"ws://127.0.0.1:{server.port}/chat")))
             loops.add(clients[-1].recv(10))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from compat_tests.upstream import suite
+from compat_tests.upstream.suite import Results, Run, Suite, fetch, unpack
 from compat_tests.upstream.suites import FASTAPI, STARLETTE
 
 pytestmark = pytest.mark.thread_unsafe(reason="runs the suites in processes")
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.thread_unsafe(reason="runs the suites in processes")
 class Runs:
     """One suite without freelane and with it, at the same time."""
 
-    suite: suite.Suite
-    plain: suite.Results
-    ours: suite.Results
+    suite: Suite
+    plain: Results
+    ours: Results
 
     @property
     def lost(self) -> set[str]:
@@ -27,14 +27,14 @@ class Runs:
 
 @pytest.fixture(scope="module", params=[STARLETTE, FASTAPI], ids=lambda chosen: chosen.package)
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    chosen: suite.Suite = request.param
-    archive = suite.fetch(chosen.package)
+    chosen: Suite = request.param
+    archive = fetch(chosen.package)
     made = []
     for name, options in (("plain", ()), ("freelane", ("-p", "compat_tests.upstream.plugin"))):
         # A tree each: some tests write into it.
-        root = suite.unpack(archive, chosen.package, tmp_path_factory.mktemp(name))
+        root = unpack(archive, chosen.package, tmp_path_factory.mktemp(name))
         report = tmp_path_factory.mktemp("reports") / f"{name}.xml"
-        made.append(suite.Run(root, report, *chosen.options, *options))
+        made.append(Run(root, report, *chosen.options, *options))
     try:
         return Runs(chosen, *(run.results(chosen.seconds) for run in made))
     finally:

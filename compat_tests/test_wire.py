@@ -132,7 +132,7 @@ def decode(frames: list[tuple[int, int, int, bytes]]) -> None:
     }  # fmt: skip
     for kind, _, _, payload in frames:
         try:
-            decoders.get(kind, len)(payload)  # type: ignore[operator]
+            decoders.get(kind, len)(payload)
         except wire.ProtocolError:
             pass
 

@@ -86,31 +86,31 @@ async def ran_async(token: str) -> None:
     count("tasks", -1)
 
 
-@app.get("/def/plain")
-def def_plain(token: str, n: int = 1):
+@app.get("/def/plain", response_model=None)
+def def_plain(token: str, n: int = 1) -> dict[str, Any]:
     found = current.get()
     current.set(token)
     time.sleep(random.random() / 1000)
     return {"token": token, "n": n, "found": found, "now": current.get()}
 
 
-@app.get("/async/plain")
-async def async_plain(token: str, n: int = 1):
+@app.get("/async/plain", response_model=None)
+async def async_plain(token: str, n: int = 1) -> dict[str, Any]:
     found = current.get()
     current.set(token)
     await asyncio.sleep(random.random() / 1000)
     return {"token": token, "n": n, "found": found, "now": current.get()}
 
 
-@app.get("/def/depends/{token}")
-def def_depends(token: str, opened: Opened, a: Annotated[int, Depends(counted)], b: Annotated[int, Depends(counted)]):
+@app.get("/def/depends/{token}", response_model=None)
+def def_depends(token: str, opened: Opened, a: Annotated[int, Depends(counted)], b: Annotated[int, Depends(counted)]) -> dict[str, Any]:
     return {"token": token, "opened": opened, "now": current.get(), "calls": [a, b]}
 
 
-@app.get("/async/depends/{token}")
+@app.get("/async/depends/{token}", response_model=None)
 async def async_depends(
     token: str, opened: Opened, a: Annotated[int, Depends(counted)], b: Annotated[int, Depends(counted, use_cache=False)]
-):
+) -> dict[str, Any]:
     return {"token": token, "opened": opened, "now": current.get(), "calls": [a, b]}
 
 
@@ -124,21 +124,21 @@ async def async_item(item: Annotated[Item, Body(embed=True)], token: str) -> Ite
     return item
 
 
-@app.post("/def/form")
-def def_form(token: str, name: Annotated[str, Form()], x_token: Annotated[str, Header()], session: Annotated[str, Cookie()]):
+@app.post("/def/form", response_model=None)
+def def_form(token: str, name: Annotated[str, Form()], x_token: Annotated[str, Header()], session: Annotated[str, Cookie()]) -> list[str]:
     return [token, name, x_token, session]
 
 
-@app.get("/def/tasks")
-def def_tasks(token: str, tasks: BackgroundTasks, opened: Opened):
+@app.get("/def/tasks", response_model=None)
+def def_tasks(token: str, tasks: BackgroundTasks, opened: Opened) -> str:
     count("tasks", 2)
     tasks.add_task(ran, token)
     tasks.add_task(ran_async, token)
     return token
 
 
-@app.get("/async/tasks")
-async def async_tasks(token: str, tasks: BackgroundTasks, response: Response):
+@app.get("/async/tasks", response_model=None)
+async def async_tasks(token: str, tasks: BackgroundTasks, response: Response) -> str:
     count("tasks")
     tasks.add_task(ran, token)
     response.headers["x-token"] = token
@@ -146,23 +146,23 @@ async def async_tasks(token: str, tasks: BackgroundTasks, response: Response):
     return token
 
 
-@app.get("/def/refused")
-def def_refused(token: str, opened: Opened):
+@app.get("/def/refused", response_model=None)
+def def_refused(token: str, opened: Opened) -> None:
     raise Refused(token)
 
 
-@app.get("/async/raised")
-async def async_raised(token: str, opened: Opened):
+@app.get("/async/raised", response_model=None)
+async def async_raised(token: str, opened: Opened) -> None:
     raise HTTPException(418, token, headers={"x-token": token})
 
 
-@app.get("/def/failed")
-def def_failed(token: str, opened: Opened):
+@app.get("/def/failed", response_model=None)
+def def_failed(token: str, opened: Opened) -> None:
     raise RuntimeError(token)
 
 
-@app.get("/def/stream")
-def def_stream(token: str, opened: Opened):
+@app.get("/def/stream", response_model=None)
+def def_stream(token: str, opened: Opened) -> StreamingResponse:
     def parts() -> Iterator[str]:
         for number in range(5):
             yield f"{token} {number} "
@@ -176,6 +176,6 @@ async def tell() -> dict[str, Any]:
         return dict(ledger)
 
 
-@app.get("/")
-async def root():
+@app.get("/", response_model=None)
+async def root() -> str:
     return "ready"

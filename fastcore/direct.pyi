@@ -1,25 +1,30 @@
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, type_check_only
+
+from typing_extensions import disjoint_base
 
 from .body import WholeBody
 from .executor import Executor
 from .gateway import Gateway
 
+@disjoint_base
 class DirectRoute:
     call: Callable[[Any], Any]
     free: bool
 
+@disjoint_base
 class DirectTable:
     match: Callable[[str, str], Any]
     answer_direct: Callable[[DirectExchange], tuple[int, list[tuple[str, str]], Any]]
     max_body_size: int
 
+@disjoint_base
 class DirectExchange(WholeBody):
     gateway: Gateway
     source: Any
     method: str
     path: str
-    target: DirectRoute
+    target: Any  # a DirectRoute, of the class that the table has
     params: dict[str, Any] | None
     body: bytes | None
     limit: int
@@ -28,19 +33,19 @@ class DirectExchange(WholeBody):
     def claim(self) -> bool: ...
     def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> bool: ...
 
+@type_check_only
 class Owner(Protocol):
     compiled: DirectTable | None
     @property
     def pipeline(self) -> DirectTable: ...
 
+@disjoint_base
 class DirectDispatcher:
     gateway: Gateway
     inflight: set[DirectExchange]
     ticks: int
-    def __init__(self, owner: Owner, executor: Executor, gateway: Gateway) -> None: ...
+    def __new__(cls, owner: Owner, executor: Executor, gateway: Gateway) -> Self: ...
     @property
     def served(self) -> int: ...
     def schedule(self, watcher: Any) -> None: ...
-    def start(self, exchange: DirectExchange) -> None: ...
-    def stream(self, exchange: DirectExchange, status: int, headers: list[tuple[str, str]], body: Any) -> None: ...
-    def refuse(self, exchange: DirectExchange) -> None: ...
+    # A subclass has start(exchange), stream(exchange, status, headers, body) and refuse(exchange).

@@ -1,31 +1,35 @@
 from collections.abc import Awaitable, Callable, Iterable, Sized
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import disjoint_base
 
 from .executor import Executor
 from .gateway import Gateway
 from .http import HTTPExchange
 
+@disjoint_base
 class Guard:
     attributes: tuple[tuple[Any, str, Any], ...]
     sizes: tuple[tuple[Sized, int], ...]
     places: tuple[tuple[list[Any], int, Any], ...]
     absent: tuple[tuple[dict[str, Any], str], ...]
-    def __init__(
-        self,
+    def __new__(
+        cls,
         attributes: Iterable[tuple[Any, str, Any]] = (),
         sizes: Iterable[tuple[Sized, int]] = (),
         places: Iterable[tuple[list[Any], int, Any]] = (),
         absent: Iterable[tuple[dict[str, Any], str]] = (),
-    ) -> None: ...
+    ) -> Self: ...
     def holds(self) -> bool: ...
 
+@disjoint_base
 class Target:
     guard: Guard
     constants: dict[str, Any]
     fresh: dict[str, dict[str, Any]] | None
     body: bool
-    def __init__(
-        self,
+    def __new__(
+        cls,
         guard: Guard,
         constants: dict[str, Any],
         answer: Callable[[HTTPExchange], Awaitable[None]],
@@ -33,25 +37,27 @@ class Target:
         *,
         fresh: dict[str, dict[str, Any]] | None = None,
         body: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
 
+@disjoint_base
 class Table:
     guard: Guard
-    def __init__(self, guard: Guard, match: Callable[[str, str], Any]) -> None: ...
+    def __new__(cls, guard: Guard, match: Callable[[str, str], Any]) -> Self: ...
 
+@disjoint_base
 class Dispatcher:
     gateway: Gateway
     executor: Executor | None
     root_path: str
-    def __init__(
-        self,
+    def __new__(
+        cls,
         gateway: Gateway,
         *,
         executor: Executor | None = None,
         root_path: str = "",
         renew: Callable[[], None] | None = None,
         busy: Callable[[Any], tuple[int, list[tuple[bytes, bytes]], bytes]] | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     def publish(self, table: Table) -> None: ...
     def schedule(self, watcher: Any) -> None: ...
     def take(self, exchange: HTTPExchange) -> None: ...

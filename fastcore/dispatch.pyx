@@ -9,20 +9,8 @@ from cpython.dict cimport PyDict_Contains, PyDict_SetItem, PyDict_Update
 from cpython.object cimport PyObject_Size
 
 from freelane.fastcore.body cimport WholeBody, size_of
+from freelane.fastcore.cell cimport PyList_GetItemRef, cell_get, cell_set
 from freelane.fastcore.http cimport HTTPExchange
-
-cdef extern from "Python.h":
-    object PyList_GetItemRef(list, Py_ssize_t)
-
-cdef extern from *:
-    """
-    /* Takes no reference to the list's new item from the caller, unlike PyList_SetItem. */
-    static int freelane_cell_set(PyObject *list, PyObject *item) {
-        Py_INCREF(item);
-        return PyList_SetItem(list, 0, item);
-    }
-    """
-    int freelane_cell_set(list, object) except -1
 
 
 cdef class Guard:
@@ -113,11 +101,11 @@ cdef class Dispatcher:
 
     def publish(self, Table table not None):
         """Use ``table`` from the next request on."""
-        freelane_cell_set(self.cell, table)
+        cell_set(self.cell, table)
 
     cdef tuple find(self, str method, str path):
         # (target, params), or None where the app's own path must be taken.
-        cdef Table table = <Table>PyList_GetItemRef(self.cell, 0)
+        cdef Table table = <Table>cell_get(self.cell)
         cdef object found
         if table is None:
             return None

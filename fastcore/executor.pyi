@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import disjoint_base
 
 from .future import FastFuture
 from .lane import LoopLane
@@ -8,13 +10,14 @@ from .lane import LoopLane
 class ExecutorFull(RuntimeError): ...
 class ExecutorStopped(RuntimeError): ...
 
+@disjoint_base
 class Executor:
     limit: int
     backlog_limit: int
     cores: int
     allowed: int
     name: str
-    def __init__(self, limit: int = 40, backlog_limit: int = 1000, name: str = "freelane") -> None: ...
+    def __new__(cls, limit: int = 40, backlog_limit: int = 1000, name: str = "freelane") -> Self: ...
     @property
     def busy_slots(self) -> int: ...
     @property

@@ -1,12 +1,15 @@
 import asyncio
 from collections.abc import Callable, Generator
 from contextvars import Context
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import disjoint_base
 
 from .lane import LoopLane
 
+@disjoint_base
 class FastFuture[T]:
-    def __init__(self, lane: LoopLane | None = None) -> None: ...
+    def __new__(cls, lane: LoopLane | None = None) -> Self: ...
     def __await__(self) -> Generator[Any, None, T]: ...
     def get_loop(self) -> asyncio.AbstractEventLoop: ...
     def add_done_callback(self, callback: Callable[[FastFuture[T]], object], *, context: Context | None = None) -> None: ...

@@ -1,12 +1,22 @@
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import Any, Protocol, Self, type_check_only
+
+from typing_extensions import disjoint_base
 
 from .http import HTTPExchange
 from .lane import LoopLane
 from .websocket import WebSocketExchange
 
+@type_check_only
+class Active(Protocol):
+    """A request in progress, as shutdown sees it."""
+
+    @property
+    def task(self) -> asyncio.Task[None] | None: ...
+
+@disjoint_base
 class Gateway:
     app: Any
     loop: asyncio.AbstractEventLoop
@@ -14,11 +24,11 @@ class Gateway:
     rsgi: bool
     root_path: str
     state: dict[str, Any]
-    active: set[HTTPExchange | WebSocketExchange]
+    active: set[Active]
     context: Context
     observed: bool
-    def __init__(
-        self,
+    def __new__(
+        cls,
         app: Any,
         loop: asyncio.AbstractEventLoop,
         *,
@@ -32,7 +42,7 @@ class Gateway:
         connections: Any = None,
         logger: Any = None,
         extensions: dict[str, Any] | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     def schedule(self, watcher: Any) -> None: ...
     def begin(self, watcher: Any) -> None: ...
     def open(self, source: Any, proto: Any) -> HTTPExchange | WebSocketExchange: ...

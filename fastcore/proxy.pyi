@@ -1,15 +1,18 @@
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import disjoint_base
 
 from .lane import LoopLane
 
+@disjoint_base
 class LoopProxy:
     loop: asyncio.AbstractEventLoop
     lane: LoopLane
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, lane: LoopLane, main: Callable[[Any], Coroutine[Any, Any, Any]]
-    ) -> None: ...
+    def __new__(
+        cls, loop: asyncio.AbstractEventLoop, lane: LoopLane, main: Callable[[Any], Coroutine[Any, Any, Any]]
+    ) -> Self: ...
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None: ...
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None: ...
     def create_future(self) -> asyncio.Future[Any]: ...

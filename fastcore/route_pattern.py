@@ -39,9 +39,10 @@ _KIND_OF_REGEX = {regex: kind for regex, kind, _ in _BUILT_IN.values()}
 class Convertor(Protocol):
     """What a user registers: Starlette's ``Convertor``, of which these two are used."""
 
-    regex: str
+    @property
+    def regex(self) -> str: ...
 
-    def convert(self, value: str) -> object: ...
+    def convert(self, value: str, /) -> object: ...
 
 
 class Param(NamedTuple):

@@ -28,7 +28,7 @@ class ArmRow(NamedTuple):
 
 
 class TermRow(NamedTuple):
-    index: int
+    route: int                # its place in the sequence of patterns
     params: tuple[int, int]
     calls: bool               # a user's convertor makes a value
     ints: bool                # int() does
@@ -136,9 +136,9 @@ def flatten(patterns: Sequence[Pattern], *, first: bool) -> Flat:
         for step, target in sorted(
             draft.arms.items(), key=lambda arm: arm[1].lowest if first else (arm[0].rank, arm[1].lowest)
         ):
-            regex, route = None, target.lowest
-            if step.kind == REGEX:
-                regex = patterns[route].regex.match
+            route = target.lowest
+            expression = patterns[route].regex if step.kind == REGEX else None
+            regex = None if expression is None else expression.match
             text = put("" if step.kind == REGEX else step.text)
             flat.arms.append(ArmRow(step.kind, text, regex, len(order), params_of[route]))
             order.append(target)

@@ -1,10 +1,11 @@
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Self
 
-class Convertor(Protocol):
-    regex: str
-    def convert(self, value: str) -> Any: ...
+from typing_extensions import disjoint_base
 
+from .route_pattern import Convertor
+
+@disjoint_base
 class Route:
     """One registered route; a mount's ``path`` has its ``/{path:path}``."""
 
@@ -12,6 +13,7 @@ class Route:
     methods: tuple[str, ...] | None
     value: Any
 
+@disjoint_base
 class MethodNotAllowed:
     """The path matches, the method does not.
 
@@ -24,10 +26,12 @@ class MethodNotAllowed:
     methods: tuple[str, ...] | None
     allow: tuple[str, ...]
 
+@disjoint_base
 class Snapshot:
     """An immutable table of routes; any number of threads match on it without a lock."""
 
     routes: tuple[Route, ...]
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def __len__(self) -> int: ...
     def match(self, method: str, path: str) -> tuple[Any, dict[str, Any] | None] | MethodNotAllowed | None:
         """``(value, params)`` of the winner; None if no path matches (404).
@@ -40,6 +44,7 @@ class Snapshot:
     def visits(self, method: str, path: str) -> int:
         """How many nodes and parameters one match looks at; for tests of its cost."""
 
+@disjoint_base
 class Router:
     """Collects routes and publishes snapshots of them.
 
@@ -49,9 +54,9 @@ class Router:
     """
 
     order: str
-    def __init__(
-        self, order: Literal["first", "specific"] = "first", *, convertors: Mapping[str, Convertor] | None = None
-    ) -> None: ...
+    def __new__(
+        cls, order: Literal["first", "specific"] = "first", *, convertors: Mapping[str, Convertor] | None = None
+    ) -> Self: ...
     def add(
         self,
         path: str,

@@ -23,23 +23,11 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcpy
 
+from freelane.fastcore.cell cimport cell_get, cell_set
 from freelane.fastcore.route_pattern import parse
 from freelane.fastcore.route_tree import flatten
 from operator import itemgetter
 from uuid import UUID as make_uuid
-
-cdef extern from "Python.h":
-    object PyList_GetItemRef(list, Py_ssize_t)
-
-cdef extern from *:
-    """
-    /* Takes no reference to the list's new item from the caller, unlike PyList_SetItem. */
-    static int freelane_list_set(PyObject *list, Py_ssize_t at, PyObject *item) {
-        Py_INCREF(item);
-        return PyList_SetItem(list, at, item);
-    }
-    """
-    int freelane_list_set(list, Py_ssize_t, object) except -1
 
 cdef enum:
     STATIC, UUID, INT, FLOAT, STR, PATH, REGEX             # as in route_pattern
@@ -410,8 +398,8 @@ cdef Snapshot publishable(tuple routes, bint first):
     made.terms = <Term*>room(len(flat.terms), sizeof(Term))
     for at, row in enumerate(flat.terms):
         term = made.terms + at
-        route = routes[row.index]
-        term.index = row.index
+        route = routes[row.route]
+        term.index = row.route
         term.param_first, term.param_count = row.params
         term.calls, term.ints = row.calls, row.ints
         term.methods = sum([bits[name] for name in route.methods]) if route.methods else ANY
@@ -476,18 +464,18 @@ cdef class Router:
             routes = tuple(self.routes)
         # built outside the lock, since building runs Python and so, now and then, the collector
         made = publishable(routes, self.order == "first")
-        old = PyList_GetItemRef(self.cell, 0)  # outlives the lock: freeing it may run anything
+        old = cell_get(self.cell)  # outlives the lock: freeing it may run anything
         with self.lock:
             if ticket > self.published:  # else a later publication overtook this one
-                freelane_list_set(self.cell, 0, made)
+                cell_set(self.cell, made)
                 self.published = ticket
         return made
 
     def snapshot(self):
-        return PyList_GetItemRef(self.cell, 0)
+        return cell_get(self.cell)
 
     def match(self, str method not None, str path not None):
-        cdef Snapshot current = <Snapshot>PyList_GetItemRef(self.cell, 0)
+        cdef Snapshot current = <Snapshot>cell_get(self.cell)
         return current.find(method, path, NULL)
 
     def __len__(self):

@@ -1,11 +1,16 @@
 from typing import Any
 
+from typing_extensions import disjoint_base
+
+@disjoint_base
 class Scope(dict[str, Any]):
     def __init__(
         self, source: Any, websocket: bool, root_path: str, state: dict[str, Any], forwarded: Any = None
     ) -> None: ...
     @property
     def lost_headers(self) -> list[str]: ...
+
+class LostHeader(RuntimeError): ...
 
 def split_address(address: str) -> tuple[str, int] | None: ...
 def server_address(address: str) -> tuple[str, int | None] | None: ...

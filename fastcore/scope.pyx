@@ -219,7 +219,7 @@ cdef class Scope(dict):
         from copy import deepcopy
         return deepcopy(self.copy(), memo)
 
-    def pop(self, key, *default):
+    def pop(self, key, /, *default):
         self.fill()
         return dict.pop(self, key, *default)
 

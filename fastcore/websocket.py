@@ -148,9 +148,10 @@ class WebSocketExchange:
 
     def event(self, message: Any) -> Message:
         if not self.rsgi:
-            if message["type"] == "websocket.disconnect" and "reason" not in message:
-                return {**message, "reason": ""}
-            return message
+            event: Message = message
+            if event["type"] == "websocket.disconnect" and "reason" not in event:
+                return {**event, "reason": ""}
+            return event
         if message.kind == 0:
             return {"type": "websocket.disconnect", "code": 1005, "reason": ""}
         if message.kind == 1:

@@ -1,5 +1,7 @@
 from collections.abc import Iterable, MutableMapping
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import disjoint_base
 
 VERSION: int
 READY: int
@@ -29,7 +31,7 @@ FROM_LANE: tuple[int, ...]
 FROM_SERVER: tuple[int, ...]
 HEADER_SIZE: int
 
-Frame = tuple[int, int, int, bytes]
+_Frame = tuple[int, int, int, bytes]
 
 class ProtocolError(Exception): ...
 
@@ -50,8 +52,9 @@ def decode_accept(payload: bytes) -> tuple[str | None, list[tuple[bytes, bytes]]
 def decode_close(payload: bytes) -> tuple[int, str]: ...
 def decode_number(payload: bytes) -> int: ...
 
+@disjoint_base
 class Decoder:
     eof: bool
-    def __init__(self, accepted: Iterable[int]) -> None: ...
-    def feed(self, data: bytes | bytearray | memoryview) -> list[Frame]: ...
-    def read(self, fd: int) -> list[Frame]: ...
+    def __new__(cls, accepted: Iterable[int]) -> Self: ...
+    def feed(self, data: bytes | bytearray | memoryview) -> list[_Frame]: ...
+    def read(self, fd: int) -> list[_Frame]: ...

@@ -13,11 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import granian
-from granian import _granian as rust
+import granian as granian
+import granian._granian
 from granian.http import HTTP1Settings, HTTP2Settings
 
 from freelane.fastcore.proxy import LoopProxy
+
+# Its own stubs are behind it: they lack `serve_mtr` and parameters that 2.7 and 2.8 have.
+rust: Any = granian._granian
 
 # The positional parameters of RSGIWorker and ASGIWorker that `make_worker` fills.
 WORKER_PARAMETERS = (
@@ -77,11 +80,12 @@ class Scheduler(getattr(rust, "CallbackScheduler", object)):  # type: ignore[mis
     __slots__ = ()
 
     def __new__(cls, loop: Any, schedule: Callable[[Any], None]) -> Scheduler:
-        return super().__new__(cls, loop, None, None, None, None)
+        made: Scheduler = super().__new__(cls, loop, None, None, None, None)
+        return made
 
     def __init__(self, loop: Any, schedule: Callable[[Any], None]) -> None:
         super().__init__()
-        self._schedule_fn = schedule
+        self._schedule_fn = schedule  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)

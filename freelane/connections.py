@@ -59,7 +59,8 @@ class Connections:
             probe.detach()
         if not isinstance(peer, tuple) or peer[1] != client[1] or local[1] != self.port:
             return False
-        return peer[0].removeprefix("::ffff:") == client[0].removeprefix("::ffff:")
+        host: str = peer[0]
+        return host.removeprefix("::ffff:") == client[0].removeprefix("::ffff:")
 
     async def drain(self, client: tuple[str, int] | None) -> None:
         """Wait until the kernel holds little of what was sent to ``client``, or it is gone."""
@@ -100,7 +101,8 @@ def queued(fd: int) -> int:
     """Bytes that the kernel holds for the peer (tcp(7), SIOCOUTQ)."""
     import fcntl
 
-    return struct.unpack("i", fcntl.ioctl(fd, SIOCOUTQ, b"\0\0\0\0"))[0]
+    count: int = struct.unpack("i", fcntl.ioctl(fd, SIOCOUTQ, b"\0\0\0\0"))[0]
+    return count
 
 
 def connected(fd: int) -> bool:

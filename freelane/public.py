@@ -48,7 +48,8 @@ def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> in
         applications.append(RSGIApplication(load(), settings))
         return applications[-1]
 
-    server.serve(target_loader=make, wrap_loader=False)
+    # Its annotation knows apps that are called; RSGI's have `__rsgi__`.
+    server.serve(target_loader=make, wrap_loader=False)  # type: ignore[arg-type]
     for application in applications:
         application.close()
     return 0

@@ -39,7 +39,7 @@ async def clear() -> None:
     A thread of anyio's ends with the task it was started for: one whose task never ends
     would keep the interpreter waiting for good.
     """
-    await cancel(asyncio.all_tasks() - {asyncio.current_task()})  # type: ignore[arg-type]
+    await cancel(asyncio.all_tasks() - {asyncio.current_task()})
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 

@@ -18,6 +18,7 @@ from freelane.connections import Connections
 from freelane.fastcore.executor import Executor
 from freelane.fastcore.gateway import Gateway
 from freelane.fastcore.lane import LoopLane
+from freelane.fastcore.websocket import WebSocketExchange
 from freelane.gil_lane.client import LaneClient
 from freelane.gil_lane.lane import GilLane
 from freelane.lifespan import Lifespan
@@ -54,7 +55,7 @@ class Worker:
         self.executor = Executor(settings.threads, settings.backlog, f"freelane-{number}")
         self.gateway: Gateway | None = None
         self.stopping = threading.Event()
-        self.on_serving: Callable[[], None] = lambda: None
+        self.on_serving: Callable[[], object] = lambda: None
 
     def startup(self) -> None:
         """Run the app's startup. Raises StartupError."""
@@ -62,7 +63,7 @@ class Worker:
         if self.settings.lifespan == "auto":
             self.loop.run_until_complete(self.lifespan.startup())
 
-    def run(self, on_serving: Callable[[], None]) -> None:
+    def run(self, on_serving: Callable[[], object]) -> None:
         """Serve until ``stop``, then run the app's shutdown. ``startup`` went before."""
         settings = self.settings
         self.on_serving = on_serving
@@ -157,7 +158,8 @@ class Worker:
         await asyncio.wait([stopped], timeout=1)
 
     async def close_websockets(self) -> None:
-        sockets = [exchange for exchange in self.gateway.active if hasattr(exchange, "shutdown")]
+        assert self.gateway is not None
+        sockets = [exchange for exchange in self.gateway.active if isinstance(exchange, WebSocketExchange)]
         if sockets:
             await asyncio.wait([asyncio.create_task(exchange.shutdown()) for exchange in sockets], timeout=1)
 

@@ -69,7 +69,7 @@ def read(app: Any) -> Handler:
             raise NotCovered("it has a max_body_size of its own")
         raise NotCovered("something is wrapped around its handler")
     original = closure(app).get("f")
-    if not is_made_by(original, "get_request_handler"):
+    if original is None or not is_made_by(original, "get_request_handler"):
         raise NotCovered("its handler is not FastAPI's own")
     found = closure(original)
     if lacking := sorted(names.HANDLER - found.keys()):

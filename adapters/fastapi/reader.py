@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.applications import ExceptionTelemetryMiddleware
+from fastapi.applications import ExceptionTelemetryMiddleware  # type: ignore[attr-defined]
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute, APIRouter, _EffectiveRouteContext, _IncludedRouter
 from starlette.routing import Mount, Route, WebSocketRoute

@@ -41,7 +41,8 @@ def renderer(handler: Handler, endpoint_context: Callable[[Any], Any]) -> Render
     """The last step of a plan."""
     serialize = serializer(handler, endpoint_context)
     content = json_content(handler, serialize) if is_json(handler) else None
-    status_code, response_class = handler.status_code, handler.response_class
+    status_code = handler.status_code
+    response_class: Callable[..., Response] = handler.response_class
     if handler.default_class and handler.response_field is not None:
         response_class = json_bytes_response
     headers = json_headers(status_code or 200)

@@ -25,7 +25,9 @@ from fastapi.dependencies.models import (
 from fastapi.dependencies.utils import _should_embed_body_fields
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
+from pydantic_core import PydanticUndefined
 
+from freelane.adapters.coroutines import finish
 from freelane.adapters.fastapi import fields, steps
 from freelane.adapters.fastapi.handler import Handler, below
 from freelane.adapters.fastapi.responses import Render
@@ -135,7 +137,7 @@ class Writer:
         self.add(f"return {self.name(self.render, 'render')}(request, value, {background}, {response})")
         parameters = "request, body" if handler.body_field else "request"
         head = f"{'async ' if self.on_loop else ''}def handler({parameters}):"
-        self.names["Undefined"] = steps.Undefined
+        self.names["Undefined"] = PydanticUndefined
         source = "\n".join([head, *self.lines])
         exec(compile(source, f"<freelane handler of {handler.dependant.path}>", "exec"), self.names)
         made: Callable[..., Any] = self.names["handler"]
@@ -319,7 +321,7 @@ class Writer:
         if _is_coroutine_callable(dependant.call):
             if self.on_loop:
                 return f"await {call}({written})"
-            return f"{self.name(steps.finish, 'finish')}({call}({written}))"
+            return f"{self.name(finish, 'finish')}({call}({written}))"
         if self.on_loop:
             return f"await {self.name(steps.in_thread, 'in_thread')}({call}{', ' + written if written else ''})"
         if last and not self.handler.dependant.dependencies:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.message
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined as Undefined
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from freelane.adapters.coroutines import finish
 from freelane.adapters.starlette.plan import Delegate
 from freelane.adapters.starlette.threads import on_executor
 from freelane.fastcore.executor import ExecutorFull
@@ -30,16 +31,6 @@ async def in_thread(function: Callable[..., Any], /, **arguments: Any) -> Any:
         return await on_executor(function, **arguments)
     except ExecutorFull:
         raise HTTPException(503, headers={"retry-after": "1"}) from None
-
-
-def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    coroutine.close()
-    raise RuntimeError("a step of FastAPI's that never waits has waited")
 
 
 def injected_response() -> Response:
@@ -89,13 +80,13 @@ def own_arguments(dependant: Dependant, embed: bool) -> Callable[[Any, Any], tup
         values: dict[str, Any] = {}
         errors: list[Any] = []
         for fields, received in (
-            (dependant.path_params, lambda: request.path_params),
-            (dependant.query_params, lambda: request.query_params),
-            (dependant.header_params, lambda: request.headers),
-            (dependant.cookie_params, lambda: request.cookies),
+            (dependant.path_params, "path_params"),
+            (dependant.query_params, "query_params"),
+            (dependant.header_params, "headers"),
+            (dependant.cookie_params, "cookies"),
         ):
             if fields:
-                found, wrong = request_params_to_args(fields, received())
+                found, wrong = request_params_to_args(fields, getattr(request, received))
                 values.update(found)
                 errors += wrong
         if dependant.body_params:

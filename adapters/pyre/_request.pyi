@@ -2,8 +2,11 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from freelane.fastcore.direct import DirectExchange
 
+@disjoint_base
 class PyreRequest:
     method: str
     path: str
@@ -39,12 +42,15 @@ class PyreRequest:
     def text(self) -> str: ...
     def json(self) -> Any: ...
 
+@disjoint_base
 class DirectRequest(PyreRequest):
     def __init__(self, exchange: DirectExchange) -> None: ...
 
+@disjoint_base
 class ASGIRequest(PyreRequest):
     def __init__(self, source: Any, path: str, body: bytes, params: dict[str, str] | None) -> None: ...
 
+@disjoint_base
 class BareAnswer:
     def __init__(self, failure: Callable[[BaseException, Any], Any], wait: Callable[[Any], Any]) -> None: ...
     def __call__(self, exchange: DirectExchange) -> tuple[int, list[tuple[str, str]], Any]: ...

@@ -13,6 +13,8 @@ from freelane.adapters.pyre.requests import DirectRequest
 from freelane.adapters.pyre.responses import Answer, Headers
 from freelane.adapters.pyre.streams import Channel
 from freelane.fastcore.direct import DirectDispatcher, DirectExchange
+from freelane.fastcore.http import HTTPExchange
+from freelane.fastcore.lane import LoopLane
 
 logger = logging.getLogger("freelane.pyre")
 
@@ -66,6 +68,7 @@ class DirectCalls(DirectDispatcher):
 
     def __init__(self, app: Pyre, executor: Any, gateway: Any) -> None:
         self.app = app
+        self.lane: LoopLane = gateway.lane
         self.running: set[AsyncCall] = set()  # of the loop's thread only
         counters.dispatchers.append(self)
         gateway.loop.call_later(TICK, self.tick)
@@ -87,7 +90,7 @@ class DirectCalls(DirectDispatcher):
         status, headers, body = answer
         if not isinstance(body, Channel):
             exchange.respond(status, headers, body)
-        elif not exchange.claim() or not self.gateway.lane.post(self.start_stream, (exchange, answer)):
+        elif not exchange.claim() or not self.lane.post(self.start_stream, (exchange, answer)):
             body.close(gone=True)
 
     def with_cors(self, exchange: DirectExchange, answer: Answer) -> Answer:
@@ -135,6 +138,7 @@ class DirectCalls(DirectDispatcher):
         """Stream an answer through an ASGI exchange, which paces it and sees the client leave."""
         exchange, answer = started
         stream = self.gateway.open(exchange.source, exchange.watcher.proto)
+        assert isinstance(stream, HTTPExchange)
         if exchange.body:
             stream.body_was_read()
 

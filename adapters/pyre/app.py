@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict, TypeVar
+from typing import Any, Protocol, TypedDict, TypeVar, cast, overload
 
 from freelane.adapters.pyre import asgi
 from freelane.adapters.pyre.cors import CORS
@@ -35,6 +35,27 @@ class LogConfig(TypedDict, total=False):
     level: str
     access_log: bool
     format: str
+
+
+class Verb(Protocol):
+    """``Pyre.route`` for one method."""
+
+    @overload
+    def __call__(self, path: str, handler: None = None, *, gil: bool = False, model: Any = None) -> Callable[[F], F]: ...
+    @overload
+    def __call__(self, path: str, handler: F, *, gil: bool = False, model: Any = None) -> F: ...
+
+
+def verb(method: str) -> Verb:
+    def register(
+        self: Pyre, path: str, handler: Callable[..., Any] | None = None, *, gil: bool = False, model: Any = None
+    ) -> Any:
+        return self.route(method, path, handler, gil=gil, model=model)
+
+    register.__name__ = method.lower()
+    register.__qualname__ = f"Pyre.{method.lower()}"
+    register.__doc__ = f"``route`` for {method}."
+    return cast(Verb, register)  # as an attribute of the class, it is bound
 
 
 class Pyre:
@@ -117,36 +138,23 @@ class Pyre:
 
     # -- routes
 
-    def get(self, path: str, handler: Callable[..., Any] | None = None, *, gil: bool = False, model: Any = None) -> Any:
-        return self.route("GET", path, handler, gil=gil, model=model)
+    get = verb("GET")
+    post = verb("POST")
+    put = verb("PUT")
+    delete = verb("DELETE")
+    patch = verb("PATCH")
+    options = verb("OPTIONS")
+    head = verb("HEAD")
 
-    def post(self, path: str, handler: Callable[..., Any] | None = None, *, gil: bool = False, model: Any = None) -> Any:
-        return self.route("POST", path, handler, gil=gil, model=model)
-
-    def put(self, path: str, handler: Callable[..., Any] | None = None, *, gil: bool = False, model: Any = None) -> Any:
-        return self.route("PUT", path, handler, gil=gil, model=model)
-
-    def delete(
-        self, path: str, handler: Callable[..., Any] | None = None, *, gil: bool = False, model: Any = None
-    ) -> Any:
-        return self.route("DELETE", path, handler, gil=gil, model=model)
-
-    def patch(
-        self, path: str, handler: Callable[..., Any] | None = None, *, gil: bool = False, model: Any = None
-    ) -> Any:
-        return self.route("PATCH", path, handler, gil=gil, model=model)
-
-    def options(
-        self, path: str, handler: Callable[..., Any] | None = None, *, gil: bool = False, model: Any = None
-    ) -> Any:
-        return self.route("OPTIONS", path, handler, gil=gil, model=model)
-
-    def head(self, path: str, handler: Callable[..., Any] | None = None, *, gil: bool = False, model: Any = None) -> Any:
-        return self.route("HEAD", path, handler, gil=gil, model=model)
-
+    @overload
     def route(
-        self, method: str, path: str, handler: Callable[..., Any] | None = None, *, gil: bool = False, model: Any = None
-    ) -> Any:
+        self, method: str, path: str, handler: None = None, *, gil: bool = False, model: Any = None
+    ) -> Callable[[F], F]: ...
+    @overload
+    def route(self, method: str, path: str, handler: F, *, gil: bool = False, model: Any = None) -> F: ...
+    def route(
+        self, method: str, path: str, handler: F | None = None, *, gil: bool = False, model: Any = None
+    ) -> F | Callable[[F], F]:
         """Register a handler, as a decorator or directly; returns it unchanged.
 
         ``path`` has ``{name}`` parameters, the last may be ``{*rest}``. ``model`` checks the
@@ -192,23 +200,39 @@ class Pyre:
 
     # -- hooks
 
-    def before_request(self, handler: Callable[..., Any] | None = None) -> Any:
+    @overload
+    def before_request(self, handler: None = None) -> Callable[[F], F]: ...
+    @overload
+    def before_request(self, handler: F) -> F: ...
+    def before_request(self, handler: F | None = None) -> F | Callable[[F], F]:
         """``hook(request)`` before every handler; anything but None is the answer instead."""
         return self.register(self.before_hooks, handler)
 
-    def after_request(self, handler: Callable[..., Any] | None = None) -> Any:
+    @overload
+    def after_request(self, handler: None = None) -> Callable[[F], F]: ...
+    @overload
+    def after_request(self, handler: F) -> F: ...
+    def after_request(self, handler: F | None = None) -> F | Callable[[F], F]:
         """``hook(request, response)`` after every handler; what it returns is sent, ``response`` for None."""
         return self.register(self.after_hooks, handler)
 
-    def on_startup(self, handler: Callable[..., Any] | None = None) -> Any:
+    @overload
+    def on_startup(self, handler: None = None) -> Callable[[F], F]: ...
+    @overload
+    def on_startup(self, handler: F) -> F: ...
+    def on_startup(self, handler: F | None = None) -> F | Callable[[F], F]:
         """``hook()`` before the first request, in order; awaited if ``async def``."""
         return self.register(self._startup_hooks, handler)
 
-    def on_shutdown(self, handler: Callable[..., Any] | None = None) -> Any:
+    @overload
+    def on_shutdown(self, handler: None = None) -> Callable[[F], F]: ...
+    @overload
+    def on_shutdown(self, handler: F) -> F: ...
+    def on_shutdown(self, handler: F | None = None) -> F | Callable[[F], F]:
         """``hook()`` after the last request; what one raises is logged and the next one runs."""
         return self.register(self._shutdown_hooks, handler)
 
-    def register(self, hooks: list[Callable[..., Any]], handler: Callable[..., Any] | None) -> Any:
+    def register(self, hooks: list[Callable[..., Any]], handler: F | None) -> F | Callable[[F], F]:
         def add(function: F) -> F:
             with self.lock:
                 hooks.append(function)
@@ -217,7 +241,11 @@ class Pyre:
 
         return add if handler is None else add(handler)
 
-    def fallback(self, handler: Callable[..., Any] | None = None) -> Any:
+    @overload
+    def fallback(self, handler: None = None) -> Callable[[F], F]: ...
+    @overload
+    def fallback(self, handler: F) -> F: ...
+    def fallback(self, handler: F | None = None) -> F | Callable[[F], F]:
         """The handler of requests that no route, file or mount takes."""
 
         def register(function: F) -> F:
@@ -230,9 +258,15 @@ class Pyre:
 
     # -- more than handlers
 
+    @overload
     def websocket(
-        self, path: str, handler: Callable[..., Any] | None = None, *, origins: Sequence[str] | None = None
-    ) -> Any:
+        self, path: str, handler: None = None, *, origins: Sequence[str] | None = None
+    ) -> Callable[[F], F]: ...
+    @overload
+    def websocket(self, path: str, handler: F, *, origins: Sequence[str] | None = None) -> F: ...
+    def websocket(
+        self, path: str, handler: F | None = None, *, origins: Sequence[str] | None = None
+    ) -> F | Callable[[F], F]:
         """``handler(ws)`` for WebSocket connections. ``origins`` are the sites whose pages may connect.
 
         Without it those of ``enable_cors`` may, all of them if that was not called.
@@ -257,7 +291,7 @@ class Pyre:
             # The longest prefix wins.
             self.mounts.sort(key=lambda mount: -len(mount.path))
 
-    def rpc(self, path: str, *, proto_model: Any = None) -> Any:
+    def rpc(self, path: str, *, proto_model: Any = None) -> Callable[[F], F]:
         """``POST path`` in JSON or MessagePack: ``handler(data)`` or ``handler(req, data)``."""
         from freelane.adapters.pyre.rpc import rpc_decorator
 

@@ -28,22 +28,26 @@ def check(request: PyreRequest, message: Any) -> None:
     """Raises RPCError for a request that does not say what it must, or that its headers contradict."""
     if not isinstance(message, dict) or not isinstance(message.get("method"), str):
         raise RPCError(INVALID_REQUEST, "Invalid Request")
-    headers, method, params = request.headers, message["method"], message.get("params")
+    headers, method, params = request.headers, message["method"], as_dict(message.get("params"))
     wanted = headers.get("mcp-protocol-version")
     if "id" in message:
-        meta = params.get("_meta") if isinstance(params, dict) else None
-        missing = [key for key in ("protocolVersion", "clientCapabilities") if not isinstance(meta, dict) or META + key not in meta]
+        meta = as_dict(params.get("_meta"))
+        missing = [key for key in ("protocolVersion", "clientCapabilities") if META + key not in meta]
         if missing:
             raise RPCError(INVALID_PARAMS, f"params._meta lacks {', '.join(META + key for key in missing)}")
-        if wanted != meta[META + "protocolVersion"]:  # type: ignore[index]
+        if wanted != meta[META + "protocolVersion"]:
             raise RPCError(HEADER_MISMATCH, "MCP-Protocol-Version does not match params._meta")
         if headers.get("mcp-method") != method:
             raise RPCError(HEADER_MISMATCH, "Mcp-Method does not match the method")
-        name = params.get(NAMED.get(method))  # type: ignore[union-attr,arg-type]
+        name = params.get(NAMED.get(method))
         if name is not None and decoded(headers.get("mcp-name", "")) != name:
             raise RPCError(HEADER_MISMATCH, f"Mcp-Name does not match params.{NAMED[method]}")
     if wanted not in REVISIONS:
         raise RPCError(UNSUPPORTED, "Unsupported protocol version", {"supported": list(REVISIONS), "requested": wanted})
+
+
+def as_dict(value: Any) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def decoded(value: str) -> str:

@@ -8,13 +8,18 @@ from typing import Any
 from freelane.adapters.pyre.exceptions import InvalidValue
 from freelane.adapters.pyre.injection import hints_of, is_model, unwrap_optional
 from freelane.adapters.pyre.models import loader
-from freelane.adapters.pyre.requests import PyreRequest
+from freelane.adapters.pyre.requests import PyreRequest, load_json
 from freelane.adapters.pyre.responses import convert
 from freelane.fastcore.jsonwriter import dumps
 
 # JSON-RPC 2.0, 5.1, and MCP's own.
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 RESOURCE_NOT_FOUND, SERVER_ERROR = -32002, -32000
+
+# Those with a handshake, newest first; what came after is in `mcp_modern`. A client that names
+# none is one of Pyre's, which knows the oldest.
+REVISIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+PYRE_REVISION = "2024-11-05"
 
 JSON_KINDS: dict[str, Any] = {
     "integer": int, "number": (int, float), "string": str, "boolean": bool, "array": list, "object": dict, "null": type(None),
@@ -25,6 +30,26 @@ class RPCError(Exception):
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         self.code, self.message, self.data = code, message, data
         super().__init__(message)
+
+
+class ParseFailure:
+    """Stands for a body that is no JSON."""
+
+
+def messages(body: str | bytes) -> Any:
+    """The parsed body, or a ParseFailure."""
+    try:
+        return load_json(body.encode() if isinstance(body, str) else body)
+    except ValueError:
+        return ParseFailure()
+
+
+def failure(number: Any, exc: RPCError) -> dict[str, Any]:
+    """A JSON-RPC error response."""
+    error: dict[str, Any] = {"code": exc.code, "message": exc.message}
+    if exc.data is not None:
+        error["data"] = exc.data
+    return {"jsonrpc": "2.0", "id": number, "error": error}
 
 
 def contents(result: Any) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from freelane.fastcore.direct import DirectDispatcher
+
 
 class Counters:
     """Counts per thread, added up when they are read. ``lock`` guards the list of threads."""
@@ -14,7 +16,7 @@ class Counters:
         self.slots: list[Slot] = []
         self.local = threading.local()
         self.dropped = 0
-        self.dispatchers: list[Any] = []  # which count what they answer; only added to
+        self.dispatchers: list[DirectDispatcher] = []  # which count what they answer; only added to
 
     def slot(self) -> Slot:
         """The calling thread's own counter."""

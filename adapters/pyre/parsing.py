@@ -41,7 +41,7 @@ def load_json(data: bytes) -> Any:
     try:
         text = str(data, "utf-8")
         try:
-            value, end = decoder.scan_once(text, 0)
+            value, end = decoder.scan_once(text, 0)  # type: ignore[union-attr]
             if end == len(text):
                 return value
         except StopIteration:

@@ -131,7 +131,8 @@ class Pipeline(DirectTable):
             except BaseException as exc:
                 return self.failure(exc, request)
         if self.on_threads(route):
-            return await on_thread(self.answer, route, request)  # type: ignore[no-any-return]
+            done: Answer = await on_thread(self.answer, route, request)
+            return done
         began = time.perf_counter()
         answer = self.cors.preflight(request) if self.cors else None
         if answer is None:
@@ -147,7 +148,7 @@ class Pipeline(DirectTable):
 
     async def before_answer_async(self, request: PyreRequest, on_thread: OnThread) -> Answer | None:
         if not self.async_hooks:
-            return await on_thread(self.before_answer, request) if self.before else None  # type: ignore[no-any-return]
+            return await on_thread(self.before_answer, request) if self.before else None
         try:
             for hook in self.before:
                 value = await (hook(request) if is_async(hook) else on_thread(hook, request))
@@ -159,7 +160,7 @@ class Pipeline(DirectTable):
 
     async def after_answer_async(self, request: PyreRequest, answer: Answer, on_thread: OnThread) -> Answer:
         if not self.async_hooks:
-            return await on_thread(self.after_answer, request, answer) if self.after else answer  # type: ignore[no-any-return]
+            return await on_thread(self.after_answer, request, answer) if self.after else answer
         for hook in self.after:
             try:
                 response = as_response(answer)
@@ -187,8 +188,10 @@ class Pipeline(DirectTable):
         if isinstance(exc, SERVER_ERRORS):
             raise exc
         if isinstance(exc, InvalidValue):
-            more = {"detail": exc.errors} if exc.errors is not None else {}
-            return error(422, exc.detail, **{"in": exc.where, "parameter": exc.name}, **more)
+            more: dict[str, Any] = {"in": exc.where, "parameter": exc.name}
+            if exc.errors is not None:
+                more["detail"] = exc.errors
+            return error(422, exc.detail, **more)
         if isinstance(exc, ModelError):
             return Answer(422, [("content-type", TEXT_TYPE)], str(exc).encode())
         if isinstance(exc, HTTPException):

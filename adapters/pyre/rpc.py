@@ -20,10 +20,10 @@ logger = logging.getLogger("freelane.pyre.rpc")
 F = TypeVar("F", bound=Callable[..., Any])
 
 try:
-    import msgpack as packer  # type: ignore[import-not-found]
+    import msgpack as packer
 except ImportError:
     try:
-        import umsgpack as packer  # type: ignore[import-untyped]
+        import umsgpack as packer
     except ImportError:
         packer = None
 HAS_MSGPACK = packer is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from freelane.adapters.entries import RouteEntry, RouteTable, Served
+from freelane.adapters.entries import KINDS, RouteEntry, RouteTable, Served
 from freelane.adapters.pyre.state import Memory
 from freelane.adapters.pyre.state_server import Remote, StateServer
 
@@ -20,8 +20,8 @@ def route_table(app: Any) -> RouteTable:
         RouteEntry("websocket", None, path, route.handler, (route.handler,)) for path, route in app.websockets.items()
     ]
     for mount in app.mounts:
-        for kind in ("http", "websocket"):
-            entries.append(RouteEntry(kind, None, mount.path, mount.app, (mount.app,), prefix=True))  # type: ignore[arg-type]
+        for kind in KINDS:
+            entries.append(RouteEntry(kind, None, mount.path, mount.app, (mount.app,), prefix=True))
     return RouteTable(
         entries,
         order="specific",

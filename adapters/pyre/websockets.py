@@ -7,7 +7,7 @@ import contextvars
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from freelane.adapters.pyre.requests import PyreRequest
@@ -126,18 +126,18 @@ class PyreWebSocket:
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         self.close(code, reason)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str | bytes]:
         """Messages until the connection is closed."""
         while (message := self._next()) is not None:
             yield message
 
-    async def __aiter__(self) -> Any:
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
         while (message := await self.receive()) is not None:
             yield message
 
     # -- inside
 
-    def _wait_for(self, kind: type) -> Any:
+    def _wait_for[T: (str, bytes)](self, kind: type[T]) -> T | None:
         while True:
             message = self._next()
             if message is None or isinstance(message, kind):

@@ -29,24 +29,24 @@ class Reader:
     ``layers`` are the middleware classes the framework itself puts around the routes.
     """
 
-    application: type = Starlette
-    router: type = Router
+    application: type[Starlette] = Starlette
+    router: type[Router] = Router
     layers: tuple[type, ...] = (ServerErrorMiddleware, ExceptionMiddleware)
 
     def own_call(self, app: Any) -> bool:
         """Whether calling the app runs the framework's code only."""
         kind = type(app)
         return (
-            kind.__call__ is self.application.__call__  # type: ignore[operator]
-            and kind.build_middleware_stack is self.application.build_middleware_stack  # type: ignore[attr-defined]
+            kind.__call__ is self.application.__call__
+            and kind.build_middleware_stack is self.application.build_middleware_stack
         )
 
     def own_router(self, router: Any) -> bool:
         """Whether the router matches by the framework's code only, with no middleware of its own."""
         kind = type(router)
         return (
-            kind.__call__ is self.router.__call__  # type: ignore[operator]
-            and kind.app is self.router.app  # type: ignore[attr-defined]
+            kind.__call__ is self.router.__call__
+            and kind.app is self.router.app
             and router.middleware_stack == router.app
         )
 

@@ -37,7 +37,7 @@ def install(app: Any, reader: Reader) -> CompiledRouter | None:
     inner = around[-1]
     if type(inner.app) is not CompiledRouter:
         inner.app = CompiledRouter(reader, app.router)
-    return inner.app  # type: ignore[no-any-return]
+    return inner.app
 
 
 def obstacle(app: Any, reader: Reader) -> str:

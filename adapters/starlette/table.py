@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRo
 from starlette.applications import Starlette
 from starlette.staticfiles import StaticFiles
 
-from freelane.adapters.entries import RouteEntry, RouteTable, methods_of
+from freelane.adapters.entries import KINDS, RouteEntry, RouteTable, methods_of
 from freelane.adapters.starlette.routes import mounted
 
 
@@ -103,18 +103,18 @@ def collect_mount(
             outer = (*(middleware.cls for middleware in inner.user_middleware), *inner.exception_handlers.values(), *outer)
         yield from collect(inner.routes, path, outer, unreadable)
     elif not isinstance(inner, StaticFiles):
-        for kind in ("http", "websocket"):
-            yield RouteEntry(kind, None, path, inner, (inner, *outer), prefix=True)  # type: ignore[arg-type]
+        for kind in KINDS:
+            yield RouteEntry(kind, None, path, inner, (inner, *outer), prefix=True)
     if isinstance(route, Mount):
         # What a mount matches goes nowhere else.
-        for kind in ("http", "websocket"):
-            yield RouteEntry(kind, None, path, None, prefix=True)  # type: ignore[arg-type]
+        for kind in KINDS:
+            yield RouteEntry(kind, None, path, None, prefix=True)
 
 
 def wrappers(route: Any) -> list[Any]:
     """The middleware around one route."""
-    found = []
-    inner = getattr(route, "app", None)
+    found: list[Any] = []
+    inner: Any = getattr(route, "app", None)
     while hasattr(inner, "app") and not isinstance(inner, (Starlette, Router)):
         found.append(type(inner))
         inner = inner.app

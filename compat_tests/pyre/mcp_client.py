@@ -15,6 +15,7 @@ async def mcp_session(url: str) -> AsyncIterator[Any]:
     mcp = pytest.importorskip("mcp", reason="has no wheels for this interpreter")
     from mcp.client import streamable_http
 
-    connect = getattr(streamable_http, "streamable_http_client", None) or streamable_http.streamablehttp_client
+    names = vars(streamable_http)
+    connect = names.get("streamable_http_client") or names["streamablehttp_client"]
     async with connect(f"{url}/mcp") as streams, mcp.ClientSession(*streams[:2]) as session:
         yield session

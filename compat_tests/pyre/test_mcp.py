@@ -11,7 +11,8 @@ import pytest
 
 from compat_tests.pyre.mcp_client import mcp_session
 from freelane.adapters.pyre import Pyre, mcp_modern
-from freelane.adapters.pyre.mcp import REVISIONS, MCPServer
+from freelane.adapters.pyre.mcp import MCPServer
+from freelane.adapters.pyre.mcp_values import REVISIONS
 from freelane.adapters.pyre.testing import TestClient
 
 pytestmark = pytest.mark.thread_unsafe(reason="one server for all of them")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from freelane.adapters.pyre import Pyre, PyreResponse, PyreWebSocket
 from freelane.adapters.pyre.testing import TestClient
@@ -168,7 +169,7 @@ def test_unknown_path_is_404(client: TestClient) -> None:
 
 def test_other_origin_is_refused(client: TestClient) -> None:
     with pytest.raises(InvalidStatus) as caught:
-        connect(url(client, "/own-origin"), origin="https://evil.example")  # type: ignore[arg-type]
+        connect(url(client, "/own-origin"), origin=Origin("https://evil.example"))
     assert caught.value.response.status_code == 403
-    with connect(url(client, "/own-origin"), origin="https://ours.example") as ws:  # type: ignore[arg-type]
+    with connect(url(client, "/own-origin"), origin=Origin("https://ours.example")) as ws:
         assert ws.recv(5) == "welcome"

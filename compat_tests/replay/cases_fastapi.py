@@ -18,7 +18,7 @@ def gets(subject: str, rows: Rows) -> list[Case]:
     """GETs below both lanes: (name, path) or (name, path, headers)."""
     made = []
     for name, path, *rest in rows:
-        headers: Sequence[Header] = rest[0] if rest else ()  # type: ignore[assignment]
+        headers: Sequence[Header] = rest[0] if rest else ()
         made += [get(f"{subject} {name} ({lane})", f"/{lane}{path}", headers) for lane in LANES]
     return made
 

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 from freelane.fastcore import wire
-from freelane.fastcore.calls import PING, Call, HTTPCall, Lane, WebSocketCall
+from freelane.fastcore.calls import PING, HTTPCall, Lane, WebSocketCall
 
 logger = logging.getLogger("freelane.error")
 
@@ -37,7 +37,7 @@ class LaneClient:
         self.counted = counted
         self.backlog = backlog
         self.lanes: list[Lane] = []
-        self.queue: deque[Call] = deque()
+        self.queue: deque[HTTPCall | WebSocketCall] = deque()
         self.failure: str | None = None
         self.refused = 0
         self.pings = 0.0
@@ -64,7 +64,7 @@ class LaneClient:
     def log_error(self, message: str, exc: BaseException) -> None:
         self.gateway.log_error(message, exc)
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: HTTPCall | WebSocketCall) -> None:
         """Hand ``call`` to a lane, now or when one is free, or refuse it."""
         if not self.queue and (lane := self.choose()) is not None:
             call.dispatch(lane)
@@ -90,7 +90,7 @@ class LaneClient:
         while self.queue and (lane := self.choose()) is not None:
             self.queue.popleft().dispatch(lane)
 
-    def forget(self, call: Call) -> None:
+    def forget(self, call: HTTPCall | WebSocketCall) -> None:
         """``call`` no longer waits."""
         try:
             self.queue.remove(call)

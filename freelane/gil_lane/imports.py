@@ -68,7 +68,7 @@ class ImportGraph:
                         targets.add(f"{full}.{item}")
             return result
 
-        builtins.__import__ = record  # type: ignore[assignment]
+        builtins.__import__ = record
 
     def uninstall(self) -> None:
         builtins.__import__ = self.original

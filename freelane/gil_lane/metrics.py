@@ -93,7 +93,7 @@ class Page:
         except ImportError:
             raise ConfigError("--metrics-port needs prometheus_client: pip install 'freelane[metrics]'") from None
         registry = prometheus_client.CollectorRegistry()
-        registry.register(Collector(supervisor))  # type: ignore[arg-type]
+        registry.register(Collector(supervisor))
         prometheus_client.ProcessCollector(registry=registry)
         try:
             self.server, self.thread = prometheus_client.start_http_server(port, host, registry)

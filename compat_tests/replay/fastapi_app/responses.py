@@ -54,7 +54,7 @@ class Thing(BaseModel):
     note: str | None = None
     tags: list[str] = []
     part: Part | None = None
-    spelled_out: int = Field(3, alias="spelledOut")
+    spelled_out: int = Field(default=3, alias="spelledOut")
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -179,7 +179,7 @@ sub = FastAPI(
     exception_handlers={
         RequestValidationError: invalid,
         StarletteHTTPException: raised,
-        Counted: refused_def,
+        Counted: refused_def,  # type: ignore[dict-item]
         Exception: server_error,
     },
 )
