@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -174,9 +174,8 @@ def test_server_threads_are_left_for_the_loop() -> None:
     servers = [threading.Thread(target=executor.run_here, args=(wait, None)) for _ in range(cores)]
     for thread in servers:
         thread.start()
+    assert within(20, lambda: executor.busy_slots == cores)
     deadline = time.monotonic() + 20
-    while executor.busy_slots < cores and time.monotonic() < deadline:
-        time.sleep(0.001)
     # Until there is a free slot, and then once more, into it.
     while executor.busy_slots == executor.allowed and time.monotonic() < deadline:
         executor.run_here(wait, None)
@@ -188,6 +187,37 @@ def test_server_threads_are_left_for_the_loop() -> None:
     assert threading.get_ident() not in seen
     assert time.monotonic() < deadline
     executor.shutdown()
+
+
+def test_a_server_thread_too_many_sleeps_until_the_others_are_held_up() -> None:
+    executor = Executor(limit=usable_cores())
+    held, ends = threading.Event(), threading.Event()
+
+    def serve() -> None:
+        # What one of the server's threads does under load: one short job after the other.
+        while not ends.is_set():
+            executor.run_here(lambda _: held.is_set() and ends.wait(20), None)
+
+    servers = [threading.Thread(target=serve) for _ in range(executor.cores + 1)]
+    for thread in servers:
+        thread.start()
+    try:
+        assert within(20, lambda: executor.parked)
+        held.set()
+        assert within(20, lambda: not executor.parked)
+    finally:
+        ends.set()
+        for thread in servers:
+            thread.join(20)
+    assert executor.busy_slots == 0
+    executor.shutdown()
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return holds()
 
 
 def test_shutdown_cancels_what_waits_and_refuses_more() -> None:

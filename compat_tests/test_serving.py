@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,32 @@ def test_a_response_that_fails_half_way_does_not_look_whole(directory: Path, tra
         assert b"first" in data
         assert not data.endswith(b"0\r\n\r\n")
         assert "half-way" in server.output()
+
+
+WAITS = """
+import time
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+def waits(request):
+    time.sleep(2)
+    return PlainTextResponse("waited")
+async def light(request): return PlainTextResponse("light")
+app = Starlette(routes=[Route("/waits", waits), Route("/light", light)])
+"""
+
+
+def test_endpoints_that_wait_hold_up_no_other(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(WAITS)
+    with running(tmp_path, "shop:app") as server, ThreadPoolExecutor(20) as pool:
+        # The second wave finds the slots that the first one made.
+        for _ in range(2):
+            waves = [pool.submit(lambda: server.get("/waits").read()) for _ in range(20)]
+            time.sleep(0.5)
+            began = time.monotonic()
+            assert server.get("/light").read() == b"light"
+            assert time.monotonic() - began < 1
+            assert [wave.result() for wave in waves] == [b"waited"] * 20
 
 
 CHAT = """

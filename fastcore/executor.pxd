@@ -11,6 +11,9 @@ cdef class Executor:
     cdef readonly int allowed          # slots now, between cores and limit
     cdef int busy
     cdef int here                      # server threads that run a job
+    cdef readonly bint parked          # one more sleeps until it is needed
+    cdef double pause                  # seconds without parking after it was wrong
+    cdef double pause_ends
     cdef int idle                      # pool threads that wait for a job
     cdef int threads
     cdef unsigned long long finished
@@ -26,3 +29,4 @@ cdef class Executor:
     cdef object next_job(self)
     cdef object run_job(self, object job)
     cdef object start_watch(self)
+    cdef object park(self)

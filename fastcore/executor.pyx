@@ -16,6 +16,15 @@ cdef double IDLE_SECONDS = 30.0
 cdef double TICK = 0.004
 # Ticks without a finished job after which one more may run, even on busy cores.
 cdef int STALLED_TICKS = 10
+# How long a server thread sleeps before it looks whether it is needed (seconds).
+cdef double NAP = 0.02
+# Jobs in that time that make the threads at work so quick that nobody waits for one more.
+cdef int BRISK = 100
+# Naps without a job after which it is ready for the next one.
+cdef int QUIET_NAPS = 5
+# After it was needed, seconds until a thread is parked again: the first time, and at most.
+cdef double FIRST_PAUSE = 1.0
+cdef double LAST_PAUSE = 64.0
 # Share of the cores in use above which more threads would only take turns.
 cdef double SATURATED = 0.85
 
@@ -53,7 +62,7 @@ cdef class Executor:
 
     ``run_here`` runs on the calling thread (a server thread that already carries the
     request), unless as many of those as there are cores are busy so: the rest hand requests
-    over to loops. ``submit`` runs on threads of this pool. Both take a slot; what finds none
+    over to loops, or sleep while that is not needed. ``submit`` runs on threads of this pool. Both take a slot; what finds none
     queues up to ``backlog_limit``, then ``ExecutorFull`` is raised. Whoever gives a slot
     back takes the next queued job with it.
 
@@ -74,6 +83,9 @@ cdef class Executor:
         self.allowed = min(self.cores, limit)
         self.busy = 0
         self.here = 0
+        self.parked = False
+        self.pause = FIRST_PAUSE
+        self.pause_ends = 0.0
         self.idle = 0
         self.threads = 0
         self.finished = 0
@@ -133,6 +145,8 @@ cdef class Executor:
             self.dispatch(job, spawn)
         elif watch:
             self.start_watch()
+        if self.here >= self.cores and not self.parked:  # looked at again under the lock
+            self.park()
         return True
 
     def submit(self, function, /, *args, lane=None, context=None, **kwargs):
@@ -236,6 +250,41 @@ cdef class Executor:
                 with self.lock:
                     self.threads -= 1
                 return
+
+    cdef object park(self):
+        """Keep this server thread from work while as many as there are cores are at short jobs.
+
+        One more would only take turns with them, and what one thread makes of a request and
+        another frees is slow to come by again. When they are slow, it is needed at once.
+        """
+        cdef unsigned long long seen, done
+        cdef int naps = 0
+        cdef double began = time.monotonic(), now
+        with self.lock:
+            if self.parked or self.here < self.cores or self.stopped or began < self.pause_ends:
+                return None
+            self.parked = True
+            seen = self.finished
+        while True:
+            time.sleep(NAP)
+            with self.lock:
+                done = self.finished - seen
+                seen = self.finished
+                if done == 0 and self.here == 0 and not self.stopped:
+                    naps += 1
+                    if naps < QUIET_NAPS:
+                        continue
+                elif done >= BRISK and not self.stopped:
+                    naps = 0
+                    continue
+                elif self.here >= self.cores:
+                    now = time.monotonic()
+                    if now - began > LAST_PAUSE:
+                        self.pause = FIRST_PAUSE
+                    self.pause_ends = now + self.pause
+                    self.pause = min(self.pause * 2, LAST_PAUSE)
+                self.parked = False
+                return None
 
     cdef object start_watch(self):
         try:
