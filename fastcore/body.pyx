@@ -1,5 +1,6 @@
 # cython: language_level=3, freethreading_compatible=True
 """A request body that is awaited without the event loop and without a blocked thread."""
+from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
 
 
 cdef long long size_of(object source) except -2:
@@ -11,7 +12,22 @@ cdef long long size_of(object source) except -2:
     length = headers.get("content-length")
     if length is None:
         return 0 if source.http_version[0] == "1" else -1
-    return int(length) if length.isdigit() else -1
+    return number_of(length)
+
+
+cdef long long number_of(str digits) except -2:
+    """The number that ASCII digits stand for; -1 for anything else, and for one beyond 18 digits."""
+    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(digits), at
+    cdef long long number = 0
+    cdef long long digit
+    if not 0 < length <= 18:
+        return -1
+    for at in range(length):
+        digit = <long long>PyUnicode_READ_CHAR(digits, at)
+        if not 48 <= digit <= 57:
+            return -1
+        number = number * 10 + (digit - 48)
+    return number
 
 
 cdef class WholeBody:

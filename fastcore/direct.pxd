@@ -1,5 +1,6 @@
 # Requests over RSGI that never need the event loop: a whole body, then one response.
 cimport cython
+from cpython.object cimport PyObject
 
 from freelane.fastcore.body cimport WholeBody
 from freelane.fastcore.executor cimport Executor
@@ -27,22 +28,26 @@ cdef class DirectExchange(WholeBody):
     cdef readonly object limit       # bytes that the body may have
     cdef readonly long long began    # the dispatcher's tick when it arrived
     cdef DirectDispatcher dispatcher
+    cdef PyObject* older             # neighbours among those that threads answer now; the
+    cdef PyObject* newer             # dispatcher's lock guards both
     cdef bint answered               # guarded by `lock`
 
     cpdef bint claim(self) except -1
     cpdef bint respond(self, int status, list headers, bytes body) except -1
 
 cdef class DirectDispatcher:
-    # All but the last three is constant once serving.
+    # All but the last four is constant once serving.
     cdef readonly Gateway gateway
     cdef object owner
     cdef Executor executor
     cdef object context
     cdef object serve_bound
-    cdef readonly set inflight       # on the server's threads; its own lock guards it
     cdef public long long ticks      # written by the loop's thread
-    cdef cython.pymutex lock         # guards the one below
+    cdef cython.pymutex lock         # guards the two below
+    cdef PyObject* newest            # of the requests that threads answer now, each alive in a call of `serve`
     cdef long long count
 
     cdef object take(self, object watcher)
+    cdef int enter(self, DirectExchange exchange) except -1
+    cdef int leave(self, DirectExchange exchange) except -1
     cdef object ready(self, DirectExchange exchange)

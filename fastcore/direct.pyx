@@ -73,7 +73,7 @@ cdef class DirectDispatcher:
         self.gateway = gateway
         self.context = gateway.context
         self.serve_bound = self.serve
-        self.inflight = set()
+        self.newest = NULL
 
     @property
     def served(self):
@@ -143,7 +143,7 @@ cdef class DirectDispatcher:
         """Answer on this thread. Must not raise."""
         cdef DirectTable table = self.owner.compiled
         cdef object status, headers, body
-        self.inflight.add(exchange)
+        self.enter(exchange)
         try:
             if table is None:
                 table = self.owner.pipeline
@@ -157,9 +157,37 @@ cdef class DirectDispatcher:
             exchange.claim()
             exchange.watcher.done()
         finally:
-            self.inflight.discard(exchange)
-            with self.lock:
-                self.count += 1
+            self.leave(exchange)
+
+    cdef int enter(self, DirectExchange exchange) except -1:
+        with self.lock:
+            exchange.older = self.newest
+            if self.newest is not NULL:
+                (<DirectExchange>self.newest).newer = <PyObject*>exchange
+            self.newest = <PyObject*>exchange
+        return 0
+
+    cdef int leave(self, DirectExchange exchange) except -1:
+        with self.lock:
+            self.count += 1
+            if exchange.newer is NULL:
+                self.newest = exchange.older
+            else:
+                (<DirectExchange>exchange.newer).older = exchange.older
+            if exchange.older is not NULL:
+                (<DirectExchange>exchange.older).newer = exchange.newer
+        return 0
+
+    def running(self):
+        """The requests that threads answer now, the newest first."""
+        cdef list found = []
+        cdef PyObject* at
+        with self.lock:
+            at = self.newest
+            while at is not NULL:
+                found.append(<DirectExchange>at)
+                at = (<DirectExchange>at).older
+        return found
 
 
 cdef object answer_in_context(object context, object answer, DirectExchange exchange):

@@ -47,9 +47,12 @@ cdef class PyreRequest:
         self._headers = {} if headers is None else headers
         self._client_ip = client_ip
 
+    cdef bytes whole_body(self):
+        return self._body
+
     @property
     def body(self):
-        return self._body
+        return self.whole_body()
 
     @property
     def query(self):
@@ -99,7 +102,7 @@ cdef class PyreRequest:
 
     def json(self):
         """The body's JSON. Raises ValueError when it is none."""
-        return read(self.body, False, load_json)
+        return read(self.whole_body(), False, load_json)
 
     def __repr__(self):
         return f"<PyreRequest {self.method} {self.path}>"
@@ -119,8 +122,7 @@ cdef class DirectRequest(PyreRequest):
         self.path = exchange.path
         self.params = {} if exchange.params is None else exchange.params
 
-    @property
-    def body(self):
+    cdef bytes whole_body(self):
         if self.exchange.body is None:
             self.exchange.body = wait_for_body(self.exchange)
         return self.exchange.body

@@ -69,7 +69,7 @@ class DirectCalls(DirectDispatcher):
     def __init__(self, app: Pyre, executor: Any, gateway: Any) -> None:
         self.app = app
         self.lane: LoopLane = gateway.lane
-        self.running: set[AsyncCall] = set()  # of the loop's thread only
+        self.calls: set[AsyncCall] = set()  # of the loop's thread only
         counters.dispatchers.append(self)
         gateway.loop.call_later(TICK, self.tick)
 
@@ -105,7 +105,7 @@ class DirectCalls(DirectDispatcher):
         """Begin a request that needs the loop."""
         call = AsyncCall(exchange)
         # Before the first step, which may be the last as well.
-        self.running.add(call)
+        self.calls.add(call)
         self.gateway.active.add(call)
         call.task = asyncio.Task(self.run(call), loop=self.gateway.loop, eager_start=True,
                                  context=self.gateway.context.copy())
@@ -130,7 +130,7 @@ class DirectCalls(DirectDispatcher):
             exchange.claim()
             exchange.watcher.done()
         finally:
-            self.running.discard(call)
+            self.calls.discard(call)
             self.gateway.active.discard(call)
             call.task = None
 
@@ -154,11 +154,11 @@ class DirectCalls(DirectDispatcher):
         self.ticks += 1
         self.gateway.loop.call_later(TICK, self.tick)
         latest = self.ticks - self.app.timeout / TICK
-        for call in [call for call in self.running if call.exchange.began < latest]:
+        for call in [call for call in self.calls if call.exchange.began < latest]:
             self.time_out(call.exchange)
             if call.task is not None:
                 call.task.cancel()
-        for exchange in list(self.inflight):
+        for exchange in self.running():
             if exchange.began < latest:
                 self.time_out(exchange)
 
