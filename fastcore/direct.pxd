@@ -36,9 +36,10 @@ cdef class DirectExchange(WholeBody):
     cpdef bint respond(self, int status, list headers, bytes body) except -1
 
 cdef class DirectDispatcher:
-    # All but the last four is constant once serving.
+    # All but the class and the last four is constant once serving.
     cdef readonly Gateway gateway
     cdef object owner
+    cdef type http_scope             # Granian's class for HTTP, once it was seen
     cdef Executor executor
     cdef object context
     cdef object serve_bound
@@ -48,6 +49,7 @@ cdef class DirectDispatcher:
     cdef long long count
 
     cdef object take(self, object watcher)
+    cdef bint is_http(self, object source) except -1
     cdef int enter(self, DirectExchange exchange) except -1
     cdef int leave(self, DirectExchange exchange) except -1
     cdef object ready(self, DirectExchange exchange)

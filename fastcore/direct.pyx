@@ -95,7 +95,7 @@ cdef class DirectDispatcher:
         cdef long long size
         cdef DirectExchange exchange
         cdef str method
-        if source.proto != "http":
+        if type(source) is not self.http_scope and not self.is_http(source):
             self.gateway.schedule(watcher)
             return None
         table = self.owner.compiled
@@ -130,6 +130,14 @@ cdef class DirectDispatcher:
             exchange.dispatcher = self
             exchange.due = size
             exchange.begin()
+
+    cdef bint is_http(self, object source) except -1:
+        # Granian makes a `str` for each answer to this, and has a class for each protocol.
+        if source.proto != "http":
+            return False
+        if type(source).__module__ == "granian._granian":
+            self.http_scope = type(source)
+        return True
 
     cdef object ready(self, DirectExchange exchange):
         """Send a request with its body to where its target runs."""

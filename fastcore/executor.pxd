@@ -14,6 +14,10 @@ cdef class Executor:
     cdef readonly bint parked          # one more sleeps until it is needed
     cdef double pause                  # seconds without parking after it was wrong
     cdef double pause_ends
+    cdef set recent                    # server threads that ran a job lately, by their identifiers,
+    cdef unsigned long last            # the last of them,
+    cdef unsigned long long since      # `finished` when that began,
+    cdef double since_when             # and the time
     cdef int idle                      # pool threads that wait for a job
     cdef int threads
     cdef unsigned long long finished
@@ -26,7 +30,8 @@ cdef class Executor:
     cpdef bint run_here(self, object function, object argument) except -1
     cdef bint claim_thread(self)
     cdef object dispatch(self, object job, bint spawn)
-    cdef object next_job(self)
+    cdef object next_job(self, bint* idle)
     cdef object run_job(self, object job)
     cdef object start_watch(self)
+    cdef bint too_many(self)
     cdef object park(self)

@@ -8,6 +8,7 @@ import time
 from collections import deque
 
 cimport cython
+from cpython.pythread cimport PyThread_get_thread_ident
 from freelane.fastcore.future cimport CANCELLED, DONE, FAILED, FastFuture
 
 # A pool thread ends after idling this long (seconds).
@@ -16,12 +17,10 @@ cdef double IDLE_SECONDS = 30.0
 cdef double TICK = 0.004
 # Ticks without a finished job after which one more may run, even on busy cores.
 cdef int STALLED_TICKS = 10
-# How long a server thread sleeps before it looks whether it is needed (seconds).
+# How long a server thread that is too many sleeps before it looks whether it is needed (seconds).
 cdef double NAP = 0.02
-# Jobs in that time that make the threads at work so quick that nobody waits for one more.
+# Jobs in that time with which the others are so quick that nobody waits for one thread more.
 cdef int BRISK = 100
-# Naps without a job after which it is ready for the next one.
-cdef int QUIET_NAPS = 5
 # After it was needed, seconds until a thread is parked again: the first time, and at most.
 cdef double FIRST_PAUSE = 1.0
 cdef double LAST_PAUSE = 64.0
@@ -86,6 +85,10 @@ cdef class Executor:
         self.parked = False
         self.pause = FIRST_PAUSE
         self.pause_ends = 0.0
+        self.recent = set()
+        self.last = 0
+        self.since = 0
+        self.since_when = 0.0
         self.idle = 0
         self.threads = 0
         self.finished = 0
@@ -120,8 +123,8 @@ cdef class Executor:
         Returns True if it ran, runs or was queued, False if the queue is full. ``function``
         must not raise. On return the caller may also have run jobs that were queued.
         """
-        cdef object job = (function, argument)
-        cdef bint watch = False, here = False, spawn = False
+        cdef object job
+        cdef bint watch = False, here = False, queued = False, spawn = False, idle = False
         with self.lock:
             if self.busy < self.allowed:
                 self.busy += 1
@@ -131,22 +134,22 @@ cdef class Executor:
                 else:
                     spawn = self.claim_thread()
             elif len(self.backlog) < self.backlog_limit:
-                self.backlog.append(job)
+                self.backlog.append((function, argument))
+                queued = True
                 watch = not self.watching
                 self.watching = True
-                job = None
             else:
                 return False
         if here:
-            while job is not None:
+            function(argument)
+            while (job := self.next_job(&idle)) is not None:
                 self.run_job(job)
-                job = self.next_job()
-        elif job is not None:
-            self.dispatch(job, spawn)
+            if idle:
+                self.park()
+        elif not queued:
+            self.dispatch((function, argument), spawn)
         elif watch:
             self.start_watch()
-        if self.here >= self.cores and not self.parked:  # looked at again under the lock
-            self.park()
         return True
 
     def submit(self, function, /, *args, lane=None, context=None, **kwargs):
@@ -204,15 +207,38 @@ cdef class Executor:
                 self.threads -= 1
             raise
 
-    cdef object next_job(self):
-        # A server thread keeps the slot when there is a queued job, gives it back when there is none.
+    cdef object next_job(self, bint* idle):
+        # A server thread keeps the slot when there is a queued job, gives it back when there is none;
+        # `idle` tells whether it is parked then.
         with self.lock:
             self.finished += 1
             if self.backlog and self.busy <= self.allowed:
                 return self.backlog.popleft()
             self.busy -= 1
             self.here -= 1
+            idle[0] = self.too_many()
             return None
+
+    cdef bint too_many(self):
+        # Under the lock. Whether more server threads than there are cores take turns at short jobs.
+        cdef unsigned long ident = PyThread_get_thread_ident()
+        cdef double now
+        cdef bint brisk
+        if ident != self.last:
+            self.last = ident
+            self.recent.add(ident)
+        if self.finished - self.since < BRISK:
+            return False
+        now = time.monotonic()
+        brisk = now - self.since_when <= NAP
+        self.since, self.since_when = self.finished, now
+        if brisk and len(self.recent) > self.cores and not self.parked and now >= self.pause_ends and not self.stopped:
+            self.parked = True
+        else:
+            brisk = False
+        self.recent.clear()
+        self.last = 0
+        return brisk
 
     cdef object run_job(self, object job):
         if type(job) is _Job:
@@ -252,38 +278,26 @@ cdef class Executor:
                 return
 
     cdef object park(self):
-        """Keep this server thread from work while as many as there are cores are at short jobs.
+        """Keep this server thread from work for as long as the others are quick.
 
-        One more would only take turns with them, and what one thread makes of a request and
-        another frees is slow to come by again. When they are slow, it is needed at once.
+        It would only take turns with them, and what one thread makes of a request and another
+        frees is slow to come by again. When they are held up, it is needed at once.
         """
-        cdef unsigned long long seen, done
-        cdef int naps = 0
+        cdef unsigned long long seen = self.finished
         cdef double began = time.monotonic(), now
-        with self.lock:
-            if self.parked or self.here < self.cores or self.stopped or began < self.pause_ends:
-                return None
-            self.parked = True
-            seen = self.finished
         while True:
             time.sleep(NAP)
             with self.lock:
-                done = self.finished - seen
-                seen = self.finished
-                if done == 0 and self.here == 0 and not self.stopped:
-                    naps += 1
-                    if naps < QUIET_NAPS:
-                        continue
-                elif done >= BRISK and not self.stopped:
-                    naps = 0
+                if self.finished - seen >= BRISK and not self.stopped:
+                    seen = self.finished
                     continue
-                elif self.here >= self.cores:
+                self.parked = False
+                if self.here >= self.cores:
                     now = time.monotonic()
                     if now - began > LAST_PAUSE:
                         self.pause = FIRST_PAUSE
                     self.pause_ends = now + self.pause
                     self.pause = min(self.pause * 2, LAST_PAUSE)
-                self.parked = False
                 return None
 
     cdef object start_watch(self):

@@ -7,7 +7,7 @@ import inspect
 from types import SimpleNamespace
 
 from freelane.adapters.pyre.parsing import load_json, merge, query_pairs, wait_for_body
-from freelane.adapters.pyre.responses import JSON_HEADER, convert, render
+from freelane.adapters.pyre.responses import JSON_TYPE, convert, render
 from freelane.fastcore.scope import Scope
 
 from freelane.fastcore.direct cimport DirectExchange
@@ -28,7 +28,7 @@ cdef class PyreRequest:
     # One request is one thread's at a time.
     cdef readonly str method
     cdef readonly str path
-    cdef readonly object params
+    cdef object _params
     cdef object _body
     cdef object _query
     cdef object _headers
@@ -41,11 +41,17 @@ cdef class PyreRequest:
                  str client_ip=""):
         self.method = method
         self.path = path
-        self.params = {} if params is None else params
+        self._params = params
         self._query = query
         self._body = body
         self._headers = {} if headers is None else headers
         self._client_ip = client_ip
+
+    @property
+    def params(self):
+        if self._params is None:
+            self._params = {}
+        return self._params
 
     cdef bytes whole_body(self):
         return self._body
@@ -120,7 +126,7 @@ cdef class DirectRequest(PyreRequest):
         self.exchange = exchange
         self.method = exchange.method
         self.path = exchange.path
-        self.params = {} if exchange.params is None else exchange.params
+        self._params = exchange.params
 
     cdef bytes whole_body(self):
         if self.exchange.body is None:
@@ -161,7 +167,7 @@ cdef class ASGIRequest(PyreRequest):
         self.method = source["method"]
         self.path = path
         self._body = body
-        self.params = {} if params is None else params
+        self._params = params
 
     @property
     def query(self):
@@ -181,6 +187,10 @@ cdef class ASGIRequest(PyreRequest):
     @property
     def scope(self):
         return self.source
+
+
+# Nobody changes a list of headers that is on its way out.
+cdef list JSON_HEADERS = [("content-type", JSON_TYPE)]
 
 
 cdef class BareAnswer:
@@ -208,7 +218,7 @@ cdef class BareAnswer:
             value = exchange.target.call(request)
             kind = type(value)
             if kind is dict or kind is list:
-                return 200, [JSON_HEADER], dumps(value, convert)
+                return 200, JSON_HEADERS, dumps(value, convert)
             if kind is not str and inspect.isawaitable(value):
                 value = self.wait(value)
             return render(value)

@@ -21,8 +21,6 @@ JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
 BYTES_TYPE = "application/octet-stream"
 
-JSON_HEADER = "content-type", JSON_TYPE
-
 # RFC 9110, 5.1 and 5.5.
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*").fullmatch
