@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from compat_tests.gil_servers import ask, lane_server, pids, wait_until
-from compat_tests.servers import COMMAND, Server
+from compat_tests.servers import COMMAND, Server, running
 from freelane.gilwatch import free_threaded
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
@@ -50,6 +50,26 @@ def test_an_endpoint_that_is_named_runs_in_the_lane(server: Server, path: str) -
     found = ask(server, path).json
     assert found["answer"] == 42
     assert found["pid"] != server.process.pid
+
+
+PLAIN = """
+import threading
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+import freelane
+@freelane.gil
+def lane(request): return PlainTextResponse(threading.current_thread().name)
+app = Starlette(routes=[Route("/", lane)])
+"""
+
+
+def test_a_def_endpoint_takes_a_slot_of_the_lane_and_no_thread_of_anyio(tmp_path: Path) -> None:
+    # Threads without bound would wrestle for the lane's GIL.
+    (tmp_path / "shop.py").write_text(PLAIN)
+    with running(tmp_path, "shop:app") as server:
+        thread = ask(server, "/").body.decode()
+        assert thread != "MainThread" and not thread.startswith("AnyIO")
 
 
 def test_a_sibling_stays_in_the_main_process(server: Server) -> None:

@@ -65,20 +65,20 @@ cdef class Executor:
     queues up to ``backlog_limit``, then ``ExecutorFull`` is raised. Whoever gives a slot
     back takes the next queued job with it.
 
-    At first there are as many slots as cores. While jobs queue and the cores are not busy,
-    because endpoints wait for something, the slots grow to ``limit`` within milliseconds;
-    when the cores are busy they shrink again, since computing threads that take turns only
-    make each other late.
+    At first there are as many slots as ``cores``, those of the machine unless given. While
+    jobs queue and the cores are not busy, because endpoints wait for something, the slots
+    grow to ``limit`` within milliseconds; when the cores are busy they shrink again, since
+    computing threads that take turns only make each other late.
     """
 
-    def __cinit__(self, int limit=40, int backlog_limit=1000, str name="freelane"):
+    def __cinit__(self, int limit=40, int backlog_limit=1000, str name="freelane", int cores=0):
         if limit < 1:
             raise ValueError("limit must be at least 1")
         if backlog_limit < 0:
             raise ValueError("backlog_limit must not be negative")
         self.limit = limit
         self.backlog_limit = backlog_limit
-        self.cores = usable_cores()
+        self.cores = cores or usable_cores()
         self.allowed = min(self.cores, limit)
         self.busy = 0
         self.here = 0

@@ -41,7 +41,7 @@ class Answers:
         if call is None:
             return self.through_layers(entry)
         if plan.lane == "free":
-            call = on_thread(call)
+            call = self.on_thread(call)
         reads = plan.body
 
         async def answer(exchange: HTTPExchange) -> None:
@@ -70,6 +70,15 @@ class Answers:
             await go_behind(exchange, rest)
 
         return answer
+
+    def on_thread(self, call: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+        """``call`` on the worker's executor; on anyio's threads under a server that gives none."""
+        calls = self.calls
+
+        async def awaited(*args: Any) -> Any:
+            return await (run_in_threadpool(call, *args) if calls is None else calls.run(call, *args))
+
+        return awaited
 
     def through_layers(self, entry: Entry) -> Answer:
         async def answer(exchange: HTTPExchange) -> None:
@@ -106,15 +115,6 @@ class Answers:
             return behind
 
         return serve
-
-
-def on_thread(call: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """``call`` on anyio's threads, for a server that has no free lane."""
-
-    async def awaited(*args: Any) -> Any:
-        return await run_in_threadpool(call, *args)
-
-    return awaited
 
 
 def is_plain(response: Any) -> bool:

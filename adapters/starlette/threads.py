@@ -49,26 +49,26 @@ class ThreadCalls:
         anyio_eventloop.threadlocals.current_token = self.token
         anyio_eventloop.threadlocals.current_cancel_scope = None
 
-    def call(self, function: Callable[..., Any], request: Any) -> Any:
+    def call(self, function: Callable[..., Any], request: Any, *more: Any) -> Any:
         self.enter()
-        return function(request)
+        return function(request, *more)
 
     def entered(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         self.enter()
         return function(**arguments)
 
-    async def run(self, function: Callable[..., Any], request: Any) -> Any:
-        """``function(request)`` on a thread; 503 when too many wait for one."""
+    async def run(self, function: Callable[..., Any], request: Any, *more: Any) -> Any:
+        """``function(request, *more)`` on a thread; 503 when too many wait for one."""
         try:
-            future = self.executor.submit(self.noted, function, request, lane=self.lane)
+            future = self.executor.submit(self.noted, function, request, *more, lane=self.lane)
         except ExecutorFull:
             return overloaded()
         return await future
 
-    def noted(self, function: Callable[..., Any], request: Any) -> Any:
+    def noted(self, function: Callable[..., Any], request: Any, *more: Any) -> Any:
         # Read by `freelane run --show-lanes`.
         request.scope["freelane.lane"] = ("free", thread_name())
-        return self.call(function, request)
+        return self.call(function, request, *more)
 
 
 async def on_executor(function: Callable[..., Any], /, **arguments: Any) -> Any:

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from freelane import logs, processes, rundown
+from freelane import gilwatch, logs, processes, rundown
 from freelane.adapters import adapt, join_state
 from freelane.errors import StartupError
 from freelane.fastcore import wire
@@ -50,7 +50,9 @@ class Process:
         self.socks = socks
         self.loop = asyncio.new_event_loop()
         self.lane = LoopLane(self.loop)
-        self.executor = Executor(spec["threads"], spec["backlog"], spec["name"])
+        # With its GIL on, a free-threaded build is slower at two computations in turns than at one by one.
+        cores = 1 if gilwatch.free_threaded() and gilwatch.enabled() else 0
+        self.executor = Executor(spec["threads"], spec["backlog"], spec["name"], cores)
         self.connections: list[Connection] = []
         self.gateway: Any = None
         self.way: Any = None
