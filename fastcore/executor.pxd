@@ -15,9 +15,10 @@ cdef class Executor:
     cdef double pause                  # seconds without parking after it was wrong
     cdef double pause_ends
     cdef set recent                    # server threads that ran a job lately, by their identifiers,
-    cdef unsigned long last            # the last of them,
-    cdef unsigned long long since      # `finished` when that began,
-    cdef double since_when             # and the time
+    cdef unsigned long last            # the last of them
+    cdef unsigned long long turns      # jobs that server threads ran,
+    cdef unsigned long long since      # and how many when `recent` began,
+    cdef double since_when             # at this time
     cdef int idle                      # pool threads that wait for a job
     cdef int threads
     cdef unsigned long long finished

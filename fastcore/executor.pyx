@@ -87,6 +87,7 @@ cdef class Executor:
         self.pause_ends = 0.0
         self.recent = set()
         self.last = 0
+        self.turns = 0
         self.since = 0
         self.since_when = 0.0
         self.idle = 0
@@ -212,6 +213,7 @@ cdef class Executor:
         # `idle` tells whether it is parked then.
         with self.lock:
             self.finished += 1
+            self.turns += 1
             if self.backlog and self.busy <= self.allowed:
                 return self.backlog.popleft()
             self.busy -= 1
@@ -227,11 +229,11 @@ cdef class Executor:
         if ident != self.last:
             self.last = ident
             self.recent.add(ident)
-        if self.finished - self.since < BRISK:
+        if self.turns - self.since < BRISK:
             return False
         now = time.monotonic()
         brisk = now - self.since_when <= NAP
-        self.since, self.since_when = self.finished, now
+        self.since, self.since_when = self.turns, now
         if brisk and len(self.recent) > self.cores and not self.parked and now >= self.pause_ends and not self.stopped:
             self.parked = True
         else:
@@ -283,13 +285,13 @@ cdef class Executor:
         It would only take turns with them, and what one thread makes of a request and another
         frees is slow to come by again. When they are held up, it is needed at once.
         """
-        cdef unsigned long long seen = self.finished
+        cdef unsigned long long seen = self.turns
         cdef double began = time.monotonic(), now
         while True:
             time.sleep(NAP)
             with self.lock:
-                if self.finished - seen >= BRISK and not self.stopped:
-                    seen = self.finished
+                if self.turns - seen >= BRISK and not self.stopped:
+                    seen = self.turns
                     continue
                 self.parked = False
                 if self.here >= self.cores:
