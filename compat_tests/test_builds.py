@@ -18,7 +18,7 @@ CORE = ["test_router.py", "test_executor.py", "test_scope.py", "test_bridge.py"]
 # Whole suites and long replays, which the build without the GIL has just run.
 ON_ONE_BUILD = [
     "test_builds.py", "test_upstream.py", "test_upstream_pyre.py", "test_replay_fastapi.py", "test_version_ends.py",
-    "test_gil_failure.py", "pyre/test_examples.py", "pyre/test_demos.py",
+    "test_gil_failure.py", "test_types.py", "pyre/test_examples.py", "pyre/test_demos.py",
 ]  # fmt: skip
 
 
