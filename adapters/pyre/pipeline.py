@@ -21,7 +21,6 @@ from freelane.adapters.pyre.responses import (
     TEXT_TYPE,
     Answer,
     HeaderError,
-    Headers,
     JSONError,
     as_response,
     error,
