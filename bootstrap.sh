@@ -178,7 +178,7 @@ notice_gil() {
 
 stamp_of() {
     # What the environment was made of: interpreter, dependencies, sources of the extensions.
-    { "$1" -c 'import sys; print(sys.version, sys.executable)'; cd "$root"; cat pyproject.toml bootstrap.sh; ls fastcore; find fastcore adapters -name "*.p[yx][xd]" -exec cat {} +; pwd; } | sha256sum
+    { "$1" -c 'import sys; print(sys.version, sys.executable)'; cd "$root"; cat pyproject.toml bootstrap.sh; find fastcore adapters -name "*.py*" | sort; find fastcore adapters -name "*.p[yx][xd]" -exec cat {} +; pwd; } | sha256sum
 }
 
 requirements() {
@@ -215,7 +215,7 @@ fill_venv() {
     requirements "$venv/bin/python" run >>"$venv/requirements.txt"
     pip_install "$venv" "$venv/requirements.txt"
     say "compiling fastcore"
-    rm -f "$root"/fastcore/*.c
+    find "$root/fastcore" "$root/adapters" -name "*.c" -delete
     "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e "$root" \
         >"$cache/pip.log" 2>&1 || { tail -n 60 "$cache/pip.log" >&2; die "fastcore did not compile (above)"; }
     stamp_of "$venv/bin/python" >"$venv/freelane-stamp"

@@ -19,13 +19,10 @@ from .servers import PeersMissing, Server, ServerFailed, granian_asgi, peers_pyt
 from .suites import SUITES, Suite
 
 
-
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     named = "; ".join(f"{name}: {', '.join(lane.name for lane in suite.lanes)}" for name, suite in SUITES.items())
-    made.add_argument(
-        "--app", default="hello", help=f"{', '.join(SUITES)} or your own MODULE:APP (default: %(default)s)"
-    )
+    made.add_argument("--app", default="hello", help=f"{', '.join(SUITES)} or your own MODULE:APP (default: %(default)s)")
     made.add_argument("--path", help="measure GET of this path instead of the app's lanes")
     made.add_argument("--lanes", default="", help=f"comma-separated; there are, for {named}")
     made.add_argument("--against", choices=("uvicorn", "granian-asgi", "pyre", "none"), default="uvicorn")

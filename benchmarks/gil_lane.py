@@ -107,7 +107,7 @@ def mixed(rounds: int, seconds: int, gil_python: str | None) -> None:
                 alone = measure(running, "/heavy", seconds, 4, None)
                 both: list[Sample] = []
                 heavy = threading.Thread(
-                    target=lambda: both.append(measure(running, "/heavy", seconds + 1, 4, None))
+                    target=lambda both=both, running=running: both.append(measure(running, "/heavy", seconds + 1, 4, None))
                 )
                 heavy.start()
                 time.sleep(0.3)

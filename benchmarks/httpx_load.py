@@ -47,9 +47,7 @@ async def _run(url: str, method: str, body: str, content_type: str, connections:
     async with httpx.AsyncClient(limits=limits, timeout=5, trust_env=False) as client:
         request = client.build_request(method, url, content=body or None, headers=headers)
         begun = time.monotonic()
-        await asyncio.gather(
-            *(_client(client, request, begun + seconds, taken, errors) for _ in range(connections))
-        )
+        await asyncio.gather(*(_client(client, request, begun + seconds, taken, errors) for _ in range(connections)))
         elapsed = time.monotonic() - begun
     taken.sort()
     latencies = {"p50_us": _percentile(taken, 0.5), "p99_us": _percentile(taken, 0.99)}

@@ -88,9 +88,7 @@ def measure(
             command += [request.body, request.content_type, str(connections), str(whole)]
         with pinned(cores):
             try:
-                done = subprocess.run(
-                    command, capture_output=True, text=True, cwd=ROOT, timeout=whole + GRACE_SECONDS
-                )
+                done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=whole + GRACE_SECONDS)
             except subprocess.TimeoutExpired as error:
                 raise LoadFailed(f"{command[0]} did not end within {error.timeout:.0f} s") from error
     return _sample(command[0], done)

@@ -45,7 +45,9 @@ def candidates() -> list[str]:
 
 
 def usable(python: str) -> bool:
-    script = "import sys, sysconfig; sys.exit(sys.version_info[:2] != (3, 13) or bool(sysconfig.get_config_var('Py_GIL_DISABLED')))"
+    script = (
+        "import sys, sysconfig; sys.exit(sys.version_info[:2] != (3, 13) or bool(sysconfig.get_config_var('Py_GIL_DISABLED')))"
+    )
     return subprocess.run([python, "-c", script], capture_output=True, timeout=30).returncode == 0
 
 

@@ -77,9 +77,7 @@ class _Variant:
     placement: machine.Placement
 
 
-def run_lane(
-    lane: Lane, servers: Sequence[Server], target: str, *, rounds: int, seconds: float, say: Say
-) -> list[Row]:
+def run_lane(lane: Lane, servers: Sequence[Server], target: str, *, rounds: int, seconds: float, say: Say) -> list[Row]:
     cores = machine.available_cores()
     placements = {"one core": machine.one_core(cores)}
     if lane.scales:

@@ -143,7 +143,6 @@ def subject() -> Server:
     return known[name]()
 
 
-
 DEFAULT_SUBJECT = "freelane"
 
 
@@ -207,9 +206,7 @@ def serve(
     module, directory = split_target(target)
     launch = Launch(module, free_port(), workers, root_path, show_lanes, transport, log_level)
     environment = {**os.environ, **(env or {})}
-    environment["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(directory), environment.get("PYTHONPATH", "")])
-    )
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), environment.get("PYTHONPATH", "")]))
     with tempfile.TemporaryDirectory(prefix="freelane-server-") as scratch:
         log = Path(scratch) / "output"
         process = _spawn(server, server.command(launch), directory, environment, cores, log)

@@ -49,7 +49,14 @@ SCALARS: dict[str, Any] = {
     "union": int | str,
 }
 LISTS: dict[str, Any] = {"ints": list[int], "strs": list[str], "set": set[int], "optional list": list[int] | None}
-WHERE: dict[str, Callable[..., Any]] = {"path": Path, "query": Query, "header": Header, "cookie": Cookie, "body": Body, "form": Form}
+WHERE: dict[str, Callable[..., Any]] = {
+    "path": Path,
+    "query": Query,
+    "header": Header,
+    "cookie": Cookie,
+    "body": Body,
+    "form": Form,
+}
 
 # As they come in URLs, headers and forms; each is right for some of the types and wrong for others.
 TEXTS = [
@@ -281,7 +288,9 @@ def functions(draw: st.DrawFn, numbers: list[int], depth: int, shared: list[Func
     """A dependency, or with ``bodies`` an endpoint that may have body parameters of that kind."""
     number = len(numbers)
     numbers.append(number)
-    where = [("path", "query", "query", "header", "cookie")[index % 5] for index in draw(st.lists(st.integers(0, 4), max_size=3))]
+    where = [
+        ("path", "query", "query", "header", "cookie")[index % 5] for index in draw(st.lists(st.integers(0, 4), max_size=3))
+    ]
     if bodies in ("body", "form"):
         where += [bodies] * draw(st.integers(1, 2))
     drawn = [draw(parameters(f"p{number}_{index}", kind)) for index, kind in enumerate(where)]

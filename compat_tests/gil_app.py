@@ -136,9 +136,16 @@ async def background(request: Request) -> Response:
 
 @freelane.gil
 async def cookies(request: Request) -> Response:
-    response = JSONResponse({"cookies": request.cookies, "query": request.url.query, "path": request.url.path,
-                             "client": request.client is not None, "method": request.method,
-                             "state": request.state.started})
+    response = JSONResponse(
+        {
+            "cookies": request.cookies,
+            "query": request.url.query,
+            "path": request.url.path,
+            "client": request.client is not None,
+            "method": request.method,
+            "state": request.state.started,
+        }
+    )
     response.set_cookie("one", "1")
     response.set_cookie("two", "2")
     return response

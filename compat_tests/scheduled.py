@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
-from freelane.adapters import adapt
-from freelane.fastcore.executor import Executor
-from freelane.fastcore.gateway import Gateway
-from freelane.fastcore.lane import LoopLane
+from freelane.adapters.registry import adapt
+from freelane.fastcore.asgi.gateway import Gateway
+from freelane.fastcore.threads.executor import Executor
+from freelane.fastcore.threads.loop_queue import LoopQueue
 from freelane.testing import Answer, HTTPProtocol, make_scope
-
 
 WAIT_SECONDS = 5.0
 
@@ -52,7 +51,7 @@ class Server:
 
     def __init__(self, app: Any, limit: int = 4, backlog: int = 100) -> None:
         self.loop = asyncio.new_event_loop()
-        self.lane = LoopLane(self.loop)
+        self.lane = LoopQueue(self.loop)
         self.executor = Executor(limit, backlog)
         self.errors: list[Any] = []
         self.adapted = adapt(app, self.executor, self.lane)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compat_tests.builds import ROOT, python_with_gil, run
-from freelane.gilwatch import free_threaded
+from freelane.gil_lane.gil_watch import free_threaded
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts processes")
 
@@ -42,13 +42,15 @@ def test_wheel_holds_the_package(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("freelane-*.whl")
     assert "cp313t" in wheel.name or not free_threaded() or sys.version_info >= (3, 14)
     names = set(zipfile.ZipFile(wheel).namelist())
-    for package in ("freelane", "freelane/fastcore", "freelane/adapters", "freelane/adapters/starlette",
-                    "freelane/adapters/fastapi", "freelane/adapters/pyre", "freelane/gil_lane"):  # fmt: skip
-        assert f"{package}/__init__.py" in names
+    for room in ("freelane", "fastcore", "adapters"):
+        for source in (ROOT / room).glob("**/*.py"):
+            path = source.relative_to(ROOT)
+            assert str(path if room == "freelane" else Path("freelane") / path) in names
     for package in ("freelane", "freelane/fastcore", "freelane/adapters"):
         assert f"{package}/py.typed" in names
-    for source in (ROOT / "fastcore").glob("*.pyx"):
-        assert any(name.startswith(f"freelane/fastcore/{source.stem}.cp") for name in names)
-        assert {f"freelane/fastcore/{source.stem}.pyi", f"freelane/fastcore/{source.stem}.pxd"} <= names
+    for source in (ROOT / "fastcore").glob("**/*.pyx"):
+        module = "freelane" / source.relative_to(ROOT).with_suffix("")
+        assert any(name.startswith(f"{module}.cp") for name in names)
+        assert {f"{module}.pyi", f"{module}.pxd"} <= names
     # Only what was compiled: nothing of the C that lies between.
     assert not [name for name in names if name.endswith(".c")]

@@ -20,7 +20,7 @@ from compat_tests.servers import COMMAND, running
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 
-APP = '''
+APP = """
 import asyncio, contextlib, time
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
@@ -58,7 +58,7 @@ async def bare(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
     await send({"type": "http.response.body", "body": b"bare"})
 number = 3
-'''
+"""
 
 
 @pytest.fixture

@@ -21,13 +21,14 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route, Router
 
-from freelane.adapters import adapt, versions, websocket_routes
-from freelane.adapters.fastapi import names as fastapi_names
+from freelane.adapters.compat import fastapi_gate as fastapi_names
+from freelane.adapters.compat import starlette_gate as starlette_names
+from freelane.adapters.compat import versions
 from freelane.adapters.fastapi.reader import FastAPIReader
-from freelane.adapters.starlette import names as starlette_names
+from freelane.adapters.registry import adapt, websocket_routes
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan
 from freelane.adapters.starlette.routing import CompiledRouter
-from freelane.fastcore.dispatch import Guard
+from freelane.fastcore.routing.dispatcher import Guard
 
 pytestmark = pytest.mark.thread_unsafe(reason="the apps are changed")
 
@@ -331,9 +332,7 @@ def test_a_response_class_is_used_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("names", [fastapi_names, starlette_names], ids=["fastapi", "starlette"])
-def test_an_unknown_release_is_served_by_its_own_code_and_said_once(
-    names: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_release_is_served_by_its_own_code_and_said_once(names: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(names, "OLDEST", (0, 1))
     monkeypatch.setattr(names, "NEWEST", (0, 1))

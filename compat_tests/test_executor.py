@@ -1,4 +1,4 @@
-"""FastFuture, Executor and LoopLane: one behaviour a test."""
+"""FastFuture, Executor and LoopQueue: one behaviour a test."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from freelane.fastcore.executor import Executor, ExecutorFull, ExecutorStopped, usable_cores
-from freelane.fastcore.future import FastFuture
-from freelane.fastcore.lane import LoopLane
-from freelane.gilwatch import free_threaded
+from freelane.fastcore.threads.executor import Executor, ExecutorFull, ExecutorStopped, usable_cores
+from freelane.fastcore.threads.future import FastFuture
+from freelane.fastcore.threads.loop_queue import LoopQueue
+from freelane.gil_lane.gil_watch import free_threaded
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def test_result_reaches_a_loop(executor: Executor) -> None:
 
 
 def test_result_reaches_a_loop_through_its_lane(executor: Executor) -> None:
-    async def main() -> tuple[list[int], LoopLane]:
-        lane = LoopLane(asyncio.get_running_loop())
+    async def main() -> tuple[list[int], LoopQueue]:
+        lane = LoopQueue(asyncio.get_running_loop())
         futures = [executor.submit(pow, n, 2, lane=lane) for n in range(8)]
         return [await future for future in futures], lane
 
@@ -255,7 +255,7 @@ def test_many_threads_submit_at_once() -> None:
 
 def test_lane_wakes_the_loop_once_for_a_batch() -> None:
     async def main() -> None:
-        lane = LoopLane(asyncio.get_running_loop())
+        lane = LoopQueue(asyncio.get_running_loop())
         seen: list[int] = []
         barrier = threading.Barrier(4)
 
@@ -279,7 +279,7 @@ def test_lane_wakes_the_loop_once_for_a_batch() -> None:
 
 def test_lane_keeps_each_threads_order() -> None:
     async def main() -> list[int]:
-        lane = LoopLane(asyncio.get_running_loop())
+        lane = LoopQueue(asyncio.get_running_loop())
         seen: list[int] = []
         await asyncio.to_thread(lambda: [lane.post(seen.append, n) for n in range(1000)])
         await asyncio.sleep(0.05)
@@ -293,7 +293,7 @@ def test_lane_survives_a_callback_that_raises() -> None:
         loop = asyncio.get_running_loop()
         problems: list[Any] = []
         loop.set_exception_handler(lambda _, context: problems.append(context["exception"]))
-        lane = LoopLane(loop)
+        lane = LoopQueue(loop)
         seen: list[int] = []
         lane.post(lambda n: 1 / n, 0)
         lane.post(seen.append, 1)
@@ -305,6 +305,6 @@ def test_lane_survives_a_callback_that_raises() -> None:
 
 def test_closed_lane_refuses() -> None:
     loop = asyncio.new_event_loop()
-    lane = LoopLane(loop)
+    lane = LoopQueue(loop)
     loop.close()
     assert not lane.post(print, None)

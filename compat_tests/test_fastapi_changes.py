@@ -25,7 +25,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from compat_tests.scheduled import Server
-from freelane.adapters.fastapi import names
+from freelane.adapters.compat import fastapi_gate
 
 pytestmark = pytest.mark.thread_unsafe(reason="each test has a loop and its threads")
 
@@ -141,9 +141,7 @@ REQUESTS: list[tuple[Any, ...]] = [
     ("GET", "/nowhere"),
     ("GET", "/openapi.json"),
 ]
-EVERYTHING = [
-    (method, prefix + path, *more) for prefix in ("", "/in", "/sub") for method, path, *more in REQUESTS
-]
+EVERYTHING = [(method, prefix + path, *more) for prefix in ("", "/in", "/sub") for method, path, *more in REQUESTS]
 
 
 @pytest.fixture
@@ -570,9 +568,7 @@ def test_default_response_class(compare: Callable[..., Compared]) -> None:
 
 
 @pytest.mark.parametrize("name", ["run_endpoint_function", "serialize_response", "solve_dependencies"])
-def test_function_of_fastapi_replaced(
-    compare: Callable[..., Compared], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_function_of_fastapi_replaced(compare: Callable[..., Compared], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compared = compare()
     compared.ask_all()
     original, calls = getattr(fastapi.routing, name), []
@@ -603,17 +599,15 @@ def counting(calls: list[Any], function: Callable[..., Any]) -> Callable[..., An
 
 
 @pytest.mark.parametrize("early", [False, True])
-@pytest.mark.parametrize("name", [*names.READS_JSON, *names.WRITES_JSON])
-def test_json_replaced(
-    compare: Callable[..., Compared], name: str, early: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("name", [*fastapi_gate.READS_JSON, *fastapi_gate.WRITES_JSON])
+def test_json_replaced(compare: Callable[..., Compared], name: str, early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
-    [(holder, attribute, original)] = names.marks([name])
+    [(holder, attribute, original)] = fastapi_gate.marks([name])
     value: Any = counting(calls, original)
     if original is json:
         value = types.SimpleNamespace(loads=counting(calls, json.loads), dumps=counting(calls, json.dumps))
     method, path, headers, content = ("GET", "/def", {}, b"")
-    if name in names.READS_JSON:
+    if name in fastapi_gate.READS_JSON:
         method, path, headers, content = ("POST", "/item", _JSON, b'{"name": "x"}')
     if early:
         monkeypatch.setattr(holder, attribute, value)

@@ -1,6 +1,6 @@
 """The private names of the frameworks that the adapters use: all of them declared, and all of them there.
 
-An adapter declares them in its ``names`` module: ``PRIVATE`` as "module:name", and ``OLDEST`` and
+They are declared in ``adapters/compat``: ``PRIVATE`` as "module:name", and ``OLDEST`` and
 ``NEWEST``, the releases it is tested with. A failure here says what moved.
 """
 
@@ -22,8 +22,8 @@ FRAMEWORKS = ("fastapi", "starlette")
 
 
 def declarations() -> Iterator[ModuleType]:
-    for path in sorted(ROOT.glob("*/names.py")):
-        yield importlib.import_module(f"freelane.adapters.{path.parent.name}.names")
+    for path in sorted(ROOT.glob("compat/*_gate.py")):
+        yield importlib.import_module(f"freelane.adapters.compat.{path.stem}")
 
 
 def declared() -> list[str]:

@@ -15,9 +15,9 @@ import pytest
 
 from compat_tests.gil_servers import ask, pids
 from compat_tests.servers import COMMAND, running
-from freelane import config
-from freelane.gil_lane.detect import Report, RouteReport, detect
-from freelane.gilwatch import free_threaded
+from freelane import settings
+from freelane.gil_lane.detect.report import Report, RouteReport, detect
+from freelane.gil_lane.gil_watch import free_threaded
 
 pytestmark = [
     pytest.mark.thread_unsafe(reason="starts processes"),
@@ -123,7 +123,7 @@ def directory(extension: Path, tmp_path: Path) -> Path:
 def report(directory: Path, text: str | None = None, **options: object) -> Report:
     if text is not None:
         (directory / "shop.py").write_text(textwrap.dedent(text))
-    found = detect("shop:app", config.resolve({"app_dir": str(directory), **options}, {}, directory))
+    found = detect("shop:app", settings.resolve({"app_dir": str(directory), **options}, {}, directory))
     assert found.error is None, found.error
     return found
 

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from compat_tests.gil_servers import ask, lane_server, pids, wait_until
 from compat_tests.servers import COMMAND, Server, running
-from freelane.gilwatch import free_threaded
+from freelane.gil_lane.gil_watch import free_threaded
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freelane.fastcore import wire
-from freelane.fastcore.calls import HTTPCall, Lane, Load
-from freelane.fastcore.gateway import Gateway
-from freelane.fastcore.lane import LoopLane
-from freelane.fastcore.streams import Connection
+from freelane.fastcore.asgi.gateway import Gateway
+from freelane.fastcore.lane import protocol
+from freelane.fastcore.lane.client import HTTPCall, Lane, Load
+from freelane.fastcore.lane.server import Connection
+from freelane.fastcore.threads.loop_queue import LoopQueue
 
 pytestmark = pytest.mark.thread_unsafe(reason="runs event loops")
 
@@ -25,7 +25,7 @@ SCOPE: dict[str, Any] = {
 }  # fmt: skip
 WEBSOCKET = {**SCOPE, "type": "websocket", "subprotocols": []}
 payloads = st.binary(max_size=40) | st.builds(
-    lambda status, end: wire.encode_response(1, status, [(b"a", b"b")], b"x", end)[wire.HEADER_SIZE :],
+    lambda status, end: protocol.encode_response(1, status, [(b"a", b"b")], b"x", end)[protocol.HEADER_SIZE :],
     st.integers(0, 700), st.booleans(),
 )  # fmt: skip
 
@@ -50,7 +50,7 @@ class Exchange:
 
 
 @settings(max_examples=300, deadline=None)
-@given(frames(wire.FROM_LANE))
+@given(frames(protocol.FROM_LANE))
 def test_the_server_takes_anything_from_a_lane(items: list[tuple[int, int, int, bytes]]) -> None:
     async def feed() -> None:
         loop = asyncio.get_running_loop()
@@ -70,7 +70,7 @@ def test_the_server_takes_anything_from_a_lane(items: list[tuple[int, int, int, 
         for item in items:
             try:
                 lane.on_frame(*item)
-            except wire.ProtocolError:
+            except protocol.ProtocolError:
                 break
         lane.link.close()
         theirs.close()
@@ -95,18 +95,18 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 requests = st.sampled_from([
-    wire.encode_request(1, SCOPE, b"", True)[wire.HEADER_SIZE :],
-    wire.encode_request(1, {**SCOPE, "method": "POST", "headers": [(b"transfer-encoding", b"chunked")]}, b"a", False)[
-        wire.HEADER_SIZE :
+    protocol.encode_request(1, SCOPE, b"", True)[protocol.HEADER_SIZE :],
+    protocol.encode_request(1, {**SCOPE, "method": "POST", "headers": [(b"transfer-encoding", b"chunked")]}, b"a", False)[
+        protocol.HEADER_SIZE :
     ],
-    wire.encode_request(1, WEBSOCKET, b"", False)[wire.HEADER_SIZE :],
+    protocol.encode_request(1, WEBSOCKET, b"", False)[protocol.HEADER_SIZE :],
 ])  # fmt: skip
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(
-    st.tuples(st.just(wire.REQUEST), st.integers(0, 3), st.integers(1, 6), requests)
-    | st.tuples(st.sampled_from(wire.FROM_SERVER), st.integers(0, 3), st.integers(0, 6), payloads),
+    st.tuples(st.just(protocol.REQUEST), st.integers(0, 3), st.integers(1, 6), requests)
+    | st.tuples(st.sampled_from(protocol.FROM_SERVER), st.integers(0, 3), st.integers(0, 6), payloads),
     max_size=25,
 ))  # fmt: skip
 def test_a_lane_takes_anything_from_the_server(items: list[tuple[int, int, int, bytes]]) -> None:
@@ -114,12 +114,12 @@ def test_a_lane_takes_anything_from_the_server(items: list[tuple[int, int, int, 
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        gateway = Gateway(app, loop, lane=LoopLane(loop), rsgi=False)
+        gateway = Gateway(app, loop, lane=LoopQueue(loop), rsgi=False)
         connection = Connection(SimpleNamespace(loop=loop, gateway=gateway, way=None, leave=lambda: None), ours)
         for item in items:
             try:
                 connection.on_frame(*item)
-            except (wire.ProtocolError, UnicodeDecodeError):
+            except (protocol.ProtocolError, UnicodeDecodeError):
                 break
             await asyncio.sleep(0)
         theirs.close()

@@ -18,9 +18,9 @@ from compat_tests import gil_extension
 from compat_tests.builds import python_with_gil
 from compat_tests.gil_servers import ask, pids
 from compat_tests.servers import COMMAND, running
-from freelane.gil_lane import standins
-from freelane.gil_lane.standins import GilModuleError, StandIn
-from freelane.gilwatch import free_threaded
+from freelane.gil_lane.detect import import_stubs
+from freelane.gil_lane.detect.import_stubs import GilModuleError, StandIn
+from freelane.gil_lane.gil_watch import free_threaded
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 
@@ -147,13 +147,13 @@ def test_a_stand_in_can_be_passed_around_and_no_more() -> None:
     for use in uses:
         with pytest.raises(GilModuleError, match="package.module.part.Name"):
             use()
-    derived = type("Derived", standins.StandIn.__mro_entries__(thing, ()), {})
+    derived = type("Derived", import_stubs.StandIn.__mro_entries__(thing, ()), {})
     with pytest.raises(GilModuleError):
         derived()
 
 
 def test_a_library_that_would_use_it_does_not_find_it() -> None:
-    finder = standins.Finder(["optional"])
+    finder = import_stubs.Finder(["optional"])
     code = compile("found = finder.find_spec('optional')", f"{sysconfig.get_path('purelib')}/library.py", "exec")
     names = {"finder": finder}
     exec(code, names)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freelane.fastcore.plainjson import is_plain_json, loads, read
+from freelane.fastcore.json.plain import is_plain_json, loads, read
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

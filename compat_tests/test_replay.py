@@ -31,9 +31,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pair]]
 
 
 def parameters() -> list[tuple[str, str]]:
-    return [
-        (setup, case) for setup, (_, _, root_path) in SETUPS.items() for case in (ROOT_PATH_CASES if root_path else CASES)
-    ]
+    return [(setup, case) for setup, (_, _, root_path) in SETUPS.items() for case in (ROOT_PATH_CASES if root_path else CASES)]
 
 
 @pytest.mark.parametrize(("setup", "case"), parameters())

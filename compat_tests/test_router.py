@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.convertors import CONVERTOR_TYPES, Convertor
 from starlette.routing import Match, Mount, Route
 
-from freelane.fastcore.router import MethodNotAllowed, Router
+from freelane.fastcore.routing.router import MethodNotAllowed, Router
 
 METHODS = ["GET", "POST", "PUT"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from freelane.fastcore.scope import LostHeader, Scope, server_address, split_address
-from freelane.proxies import ForwardedHeaders
+from freelane.fastcore.asgi.scope import LostHeader, Scope, server_address, split_address
+from freelane.server.forwarded import ForwardedHeaders
 from freelane.testing import make_scope
 
 HEADERS = [(b"host", b"example.org"), (b"x-many", b"1"), (b"x-many", b"2")]

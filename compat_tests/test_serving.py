@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from benchmarks.servers import free_port
 from compat_tests.servers import running, started
-from freelane.gilwatch import free_threaded
+from freelane.gil_lane.gil_watch import free_threaded
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 

@@ -25,9 +25,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient
 
 from compat_tests.scheduled import Server
-from freelane.adapters import adapt, websocket_routes
-from freelane.fastcore.executor import Executor
-from freelane.fastcore.lane import LoopLane
+from freelane.adapters.registry import adapt, websocket_routes
+from freelane.fastcore.threads.executor import Executor
+from freelane.fastcore.threads.loop_queue import LoopQueue
 
 pytestmark = pytest.mark.thread_unsafe(reason="each test has a loop and its threads")
 
@@ -234,7 +234,7 @@ def test_class_endpoints_are_left_alone(serve: Any) -> None:
 def test_the_app_still_works_in_a_test_client() -> None:
     app = Starlette(routes=[Route("/", where)])
     loop = asyncio.new_event_loop()
-    adapt(app, Executor(1), LoopLane(loop))
+    adapt(app, Executor(1), LoopQueue(loop))
     assert TestClient(app).get("/").status_code == 200
     loop.close()
 
@@ -247,7 +247,7 @@ def test_anyios_limit_is_taken_over() -> None:
 
     loop.run_until_complete(enlarge())
     executor = Executor(40)
-    adapt(Starlette(routes=[Route("/", where)]), executor, LoopLane(loop))
+    adapt(Starlette(routes=[Route("/", where)]), executor, LoopQueue(loop))
     assert executor.limit == 77
     loop.close()
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STUBS_ALONE = f"""\
 [mypy]
 cache_dir = {os.devnull}
-[mypy-freelane,freelane.adapters.*,freelane.gil_lane.*,freelane.worker,granian.*,starlette.*,fastapi.*]
+[mypy-freelane,freelane.adapters.*,freelane.gil_lane.*,freelane.server.runtime,granian.*,starlette.*,fastapi.*]
 follow_imports = skip
 [mypy-freelane.adapters.pyre._request]
 follow_imports = normal

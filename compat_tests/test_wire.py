@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freelane.fastcore import wire
-from freelane.fastcore.link import Link
+from freelane.fastcore.lane import protocol
+from freelane.fastcore.lane.transport import Link
 
 EVERY = tuple(range(1, 14))
 names = st.binary(min_size=1, max_size=40)
@@ -53,12 +53,12 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
 
 @given(scopes(), st.binary(max_size=1000), st.booleans(), st.lists(st.integers(0, 10_000), max_size=6))
 def test_a_request_comes_out_as_it_went_in(scope: dict[str, Any], body: bytes, end: bool, cuts: list[int]) -> None:
-    decoder = wire.Decoder(EVERY)
-    frames = [f for part in split(wire.encode_request(7, scope, body, end), cuts) for f in decoder.feed(part)]
+    decoder = protocol.Decoder(EVERY)
+    frames = [f for part in split(protocol.encode_request(7, scope, body, end), cuts) for f in decoder.feed(part)]
     [(kind, flags, stream, payload)] = frames
-    assert (kind, flags, stream) == (wire.REQUEST, wire.END if end else 0, 7)
+    assert (kind, flags, stream) == (protocol.REQUEST, protocol.END if end else 0, 7)
     decoded: dict[str, Any] = {}
-    assert wire.decode_request(payload, decoded, {"a": 1}) == body
+    assert protocol.decode_request(payload, decoded, {"a": 1}) == body
     assert decoded.pop("state") == {"a": 1}
     assert decoded.pop("asgi") == {"version": "3.0", "spec_version": "2.4" if scope["type"] == "websocket" else "2.3"}
     assert decoded == scope
@@ -66,33 +66,33 @@ def test_a_request_comes_out_as_it_went_in(scope: dict[str, Any], body: bytes, e
 
 @given(st.integers(0, 65535), headers, st.binary(max_size=1000), st.booleans())
 def test_a_response_comes_out_as_it_went_in(status: int, pairs: list[Any], body: bytes, end: bool) -> None:
-    [(kind, flags, stream, payload)] = wire.Decoder(EVERY).feed(wire.encode_response(9, status, pairs, body, end))
-    assert (kind, bool(flags & wire.END), stream) == (wire.RESPONSE, end, 9)
-    assert wire.decode_response(payload) == (status, pairs, body)
+    [(kind, flags, stream, payload)] = protocol.Decoder(EVERY).feed(protocol.encode_response(9, status, pairs, body, end))
+    assert (kind, bool(flags & protocol.END), stream) == (protocol.RESPONSE, end, 9)
+    assert protocol.decode_response(payload) == (status, pairs, body)
 
 
 @given(st.none() | st.text(min_size=1, max_size=30), headers, st.integers(0, 65535), st.text(max_size=200))
 def test_websocket_frames_come_out_as_they_went_in(name: str | None, pairs: list[Any], code: int, reason: str) -> None:
-    [(_, _, _, payload)] = wire.Decoder(EVERY).feed(wire.encode_accept(3, name, pairs))
-    assert wire.decode_accept(payload) == (name, pairs)
-    [(_, _, _, payload)] = wire.Decoder(EVERY).feed(wire.close_frame(3, code, reason))
-    decoded = wire.decode_close(payload)
+    [(_, _, _, payload)] = protocol.Decoder(EVERY).feed(protocol.encode_accept(3, name, pairs))
+    assert protocol.decode_accept(payload) == (name, pairs)
+    [(_, _, _, payload)] = protocol.Decoder(EVERY).feed(protocol.close_frame(3, code, reason))
+    decoded = protocol.decode_close(payload)
     assert decoded[0] == code
     assert reason.startswith(decoded[1])
     assert len(decoded[1].encode()) <= 123
 
 
-@given(st.lists(st.tuples(st.sampled_from([wire.BODY, wire.MESSAGE]), st.integers(1, 2**32 - 1),
+@given(st.lists(st.tuples(st.sampled_from([protocol.BODY, protocol.MESSAGE]), st.integers(1, 2**32 - 1),
                           st.integers(0, 40_000), st.booleans()), max_size=8),
        st.lists(st.integers(0, 400_000), max_size=8))  # fmt: skip
 def test_frames_come_out_however_they_are_cut(items: list[tuple[int, int, int, bool]], cuts: list[int]) -> None:
     expected, data = [], b""
     for kind, stream, size, end in items:
         payload = bytes(size)
-        flags = wire.END if end else 0
-        data += wire.frame(kind, flags, stream, payload)
+        flags = protocol.END if end else 0
+        data += protocol.frame(kind, flags, stream, payload)
         expected.append((kind, flags, stream, payload))
-    decoder = wire.Decoder(EVERY)
+    decoder = protocol.Decoder(EVERY)
     assert [frame for part in split(data, cuts) for frame in decoder.feed(part)] == expected
 
 
@@ -100,8 +100,8 @@ def test_frames_come_out_however_they_are_cut(items: list[tuple[int, int, int, b
 @given(st.binary(max_size=2000))
 def test_noise_is_a_protocol_error_or_nothing(data: bytes) -> None:
     try:
-        frames = wire.Decoder(EVERY).feed(data)
-    except wire.ProtocolError:
+        frames = protocol.Decoder(EVERY).feed(data)
+    except protocol.ProtocolError:
         return
     decode(frames)
 
@@ -109,12 +109,12 @@ def test_noise_is_a_protocol_error_or_nothing(data: bytes) -> None:
 @settings(max_examples=1000)
 @given(scopes(), st.data())
 def test_a_frame_with_a_few_wrong_bytes_does_no_harm(scope: dict[str, Any], data: st.DataObject) -> None:
-    frame = bytearray(wire.encode_request(1, scope, b"body", True))
+    frame = bytearray(protocol.encode_request(1, scope, b"body", True))
     for _ in range(data.draw(st.integers(1, 4))):
         frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     try:
-        decode(wire.Decoder(EVERY).feed(bytes(frame)))
-    except wire.ProtocolError:
+        decode(protocol.Decoder(EVERY).feed(bytes(frame)))
+    except protocol.ProtocolError:
         pass
 
 
@@ -126,14 +126,14 @@ def test_any_payload_is_understood_or_a_protocol_error(kind: int, payload: bytes
 
 def decode(frames: list[tuple[int, int, int, bytes]]) -> None:
     decoders = {
-        wire.REQUEST: lambda payload: wire.decode_request(payload, {}, {}), wire.RESPONSE: wire.decode_response,
-        wire.ACCEPT: wire.decode_accept, wire.CLOSE: wire.decode_close, wire.CREDIT: wire.decode_number,
-        wire.PING: wire.decode_number, wire.PONG: wire.decode_number,
+        protocol.REQUEST: lambda payload: protocol.decode_request(payload, {}, {}), protocol.RESPONSE: protocol.decode_response,
+        protocol.ACCEPT: protocol.decode_accept, protocol.CLOSE: protocol.decode_close, protocol.CREDIT: protocol.decode_number,
+        protocol.PING: protocol.decode_number, protocol.PONG: protocol.decode_number,
     }  # fmt: skip
     for kind, _, _, payload in frames:
         try:
             decoders.get(kind, len)(payload)
-        except wire.ProtocolError:
+        except protocol.ProtocolError:
             pass
 
 
@@ -145,33 +145,33 @@ def decode(frames: list[tuple[int, int, int, bytes]]) -> None:
         b"\x01\x0e\x00\x00" + struct.pack("<II", 1, 0),  # an unknown kind
         b"\x01\x05\x04\x00" + struct.pack("<II", 1, 0),  # an unknown flag
         b"\x01\x05\x00\x01" + struct.pack("<II", 1, 0),  # the reserved byte
-        b"\x01\x05\x00\x00" + struct.pack("<II", 1, wire.MAX_CHUNK + 1),
+        b"\x01\x05\x00\x00" + struct.pack("<II", 1, protocol.MAX_CHUNK + 1),
         b"\x01\x05\x00\x00" + struct.pack("<II", 1, 2**32 - 1),
         b"\x01\x09\x00\x00" + struct.pack("<II", 1, 3),  # a CREDIT of three bytes
         b"\x01\x0a\x00\x00" + struct.pack("<II", 1, 1),  # a RESET that says something
     ],
 )
 def test_a_head_beyond_the_grammar_is_refused_before_its_payload(head: bytes) -> None:
-    with pytest.raises(wire.ProtocolError):
-        wire.Decoder(EVERY).feed(head)
+    with pytest.raises(protocol.ProtocolError):
+        protocol.Decoder(EVERY).feed(head)
 
 
 def test_kinds_that_the_other_end_may_not_send_are_refused() -> None:
-    with pytest.raises(wire.ProtocolError):
-        wire.Decoder(wire.FROM_LANE).feed(wire.frame(wire.GOAWAY, 0, 0, b""))
-    with pytest.raises(wire.ProtocolError):
-        wire.Decoder(wire.FROM_SERVER).feed(wire.frame(wire.READY, 0, 0, b""))
+    with pytest.raises(protocol.ProtocolError):
+        protocol.Decoder(protocol.FROM_LANE).feed(protocol.frame(protocol.GOAWAY, 0, 0, b""))
+    with pytest.raises(protocol.ProtocolError):
+        protocol.Decoder(protocol.FROM_SERVER).feed(protocol.frame(protocol.READY, 0, 0, b""))
 
 
 @pytest.mark.thread_unsafe(reason="tracemalloc counts every thread")
 def test_an_announced_length_allocates_no_more_than_its_limit() -> None:
-    head = b"\x01\x05\x00\x00" + struct.pack("<II", 1, wire.MAX_CHUNK)
+    head = b"\x01\x05\x00\x00" + struct.pack("<II", 1, protocol.MAX_CHUNK)
     tracemalloc.start()
     try:
-        decoders = [wire.Decoder(EVERY) for _ in range(4)]
+        decoders = [protocol.Decoder(EVERY) for _ in range(4)]
         for decoder in decoders:
             decoder.feed(head)
-        assert tracemalloc.get_traced_memory()[1] < 4 * (wire.MAX_CHUNK + 10_000)
+        assert tracemalloc.get_traced_memory()[1] < 4 * (protocol.MAX_CHUNK + 10_000)
     finally:
         tracemalloc.stop()
 
@@ -179,16 +179,16 @@ def test_an_announced_length_allocates_no_more_than_its_limit() -> None:
 def test_limits_hold_when_writing() -> None:
     scope: dict[str, Any] = {"type": "http", "method": "GET", "http_version": "1.1", "scheme": "http", "client": None,
                              "server": None, "path": "/", "raw_path": b"/", "root_path": "", "query_string": b"",
-                             "headers": [(b"a", b"x" * wire.MAX_HEAD)]}  # fmt: skip
+                             "headers": [(b"a", b"x" * protocol.MAX_HEAD)]}  # fmt: skip
     with pytest.raises(ValueError, match="longer than the gil lane carries"):
-        wire.encode_request(1, scope, b"", True)
+        protocol.encode_request(1, scope, b"", True)
     with pytest.raises(ValueError, match="longer than the gil lane carries"):
-        wire.encode_response(1, 200, scope["headers"], b"", True)
+        protocol.encode_response(1, 200, scope["headers"], b"", True)
     with pytest.raises(ValueError, match="cannot hold"):
-        wire.frame(wire.BODY, 0, 1, bytes(wire.MAX_CHUNK + 1))
-    with pytest.raises(wire.ProtocolError, match="a message of more"):
-        parts = [bytes(wire.MAX_CHUNK)] * 4
-        wire.join_message(parts, wire.END, b"x")
+        protocol.frame(protocol.BODY, 0, 1, bytes(protocol.MAX_CHUNK + 1))
+    with pytest.raises(protocol.ProtocolError, match="a message of more"):
+        parts = [bytes(protocol.MAX_CHUNK)] * 4
+        protocol.join_message(parts, protocol.END, b"x")
 
 
 @pytest.mark.thread_unsafe(reason="runs an event loop")
@@ -205,14 +205,14 @@ def test_a_link_carries_frames_both_ways_and_tells_of_its_end() -> None:
 
         def on_frame(*frame: Any) -> None:
             received.append(frame)
-            if frame[1] & wire.END:
+            if frame[1] & protocol.END:
                 ended.set_result(None)
 
         two = Link(loop, theirs, EVERY, on_frame, lambda error: None)
         large = bytes(range(256)) * 40_000
         for n in range(1, 500):
-            one.write(wire.frame(wire.BODY, 0, n, b"x" * n))
-        one.write(wire.frame_head(wire.BODY, wire.END, 500, len(large)))
+            one.write(protocol.frame(protocol.BODY, 0, n, b"x" * n))
+        one.write(protocol.frame_head(protocol.BODY, protocol.END, 500, len(large)))
         one.write(large)
         await asyncio.wait_for(ended, 10)
         assert [(frame[2], len(frame[3])) for frame in received] == [(n, n) for n in range(1, 500)] + [(500, len(large))]
@@ -224,16 +224,16 @@ def test_a_link_carries_frames_both_ways_and_tells_of_its_end() -> None:
 
 
 @pytest.mark.thread_unsafe(reason="runs an event loop")
-@pytest.mark.parametrize("noise", [b"\xff" * 100, wire.frame(wire.GOAWAY, 0, 0, b"")])
+@pytest.mark.parametrize("noise", [b"\xff" * 100, protocol.frame(protocol.GOAWAY, 0, 0, b"")])
 def test_a_link_closes_on_what_it_does_not_understand(noise: bytes) -> None:
     async def talk() -> None:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         closed = loop.create_future()
-        Link(loop, ours, wire.FROM_LANE, lambda *frame: None, closed.set_result)
+        Link(loop, ours, protocol.FROM_LANE, lambda *frame: None, closed.set_result)
         theirs.sendall(noise)
-        assert isinstance(await asyncio.wait_for(closed, 5), wire.ProtocolError)
+        assert isinstance(await asyncio.wait_for(closed, 5), protocol.ProtocolError)
         theirs.close()
 
     asyncio.run(talk())

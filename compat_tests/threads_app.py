@@ -103,7 +103,9 @@ async def async_plain(token: str, n: int = 1) -> dict[str, Any]:
 
 
 @app.get("/def/depends/{token}", response_model=None)
-def def_depends(token: str, opened: Opened, a: Annotated[int, Depends(counted)], b: Annotated[int, Depends(counted)]) -> dict[str, Any]:
+def def_depends(
+    token: str, opened: Opened, a: Annotated[int, Depends(counted)], b: Annotated[int, Depends(counted)]
+) -> dict[str, Any]:
     return {"token": token, "opened": opened, "now": current.get(), "calls": [a, b]}
 
 
@@ -125,7 +127,9 @@ async def async_item(item: Annotated[Item, Body(embed=True)], token: str) -> Ite
 
 
 @app.post("/def/form", response_model=None)
-def def_form(token: str, name: Annotated[str, Form()], x_token: Annotated[str, Header()], session: Annotated[str, Cookie()]) -> list[str]:
+def def_form(
+    token: str, name: Annotated[str, Form()], x_token: Annotated[str, Header()], session: Annotated[str, Cookie()]
+) -> list[str]:
     return [token, name, x_token, session]
 
 

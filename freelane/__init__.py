@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from freelane.api import serve, wrap
     from freelane.errors import ConfigError, FreelaneError, StartupError
-    from freelane.gil_lane.marks import gil
-    from freelane.wrapper import serve, wrap
+    from freelane.gil_lane.decorator import gil
 
 __version__ = "0.1.0"
 
@@ -17,11 +17,11 @@ __all__ = ["ConfigError", "FreelaneError", "StartupError", "__version__", "gil",
 def __getattr__(name: str) -> Any:
     # `freelane --help` and a bad option need none of what these import.
     if name in ("serve", "wrap"):
-        from freelane import wrapper
+        from freelane import api
 
-        return getattr(wrapper, name)
+        return getattr(api, name)
     if name == "gil":
-        from freelane.gil_lane.marks import gil
+        from freelane.gil_lane.decorator import gil
 
         return gil
     if name in ("ConfigError", "FreelaneError", "StartupError"):

@@ -11,6 +11,7 @@ from typing import Any
 
 from freelane.adapters.starlette.reader import Reader
 
+
 def knows(app: Any) -> bool:
     """Whether ``app`` is a FastAPI app; imports FastAPI only if the app did."""
     fastapi = sys.modules.get("fastapi")
@@ -19,9 +20,9 @@ def knows(app: Any) -> bool:
 
 def reader_for(app: Any) -> Reader | None:
     """The reader of a FastAPI app; None for a release that is not known."""
-    from freelane.adapters.fastapi import names
+    from freelane.adapters.compat import fastapi_gate
 
-    if names.obstacle():
+    if fastapi_gate.obstacle():
         return None
     from freelane.adapters.fastapi.reader import FastAPIReader
 

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
 
-from freelane.adapters.fastapi import names
+from freelane.adapters.compat import fastapi_gate
 
 
 class NotCovered(Exception):
@@ -72,7 +72,7 @@ def read(app: Any) -> Handler:
     if original is None or not is_made_by(original, "get_request_handler"):
         raise NotCovered("its handler is not FastAPI's own")
     found = closure(original)
-    if lacking := sorted(names.HANDLER - found.keys()):
+    if lacking := sorted(fastapi_gate.HANDLER - found.keys()):
         raise NotCovered(f"this FastAPI's handler does not know {', '.join(lacking)}")
     dependant = found["dependant"]
     if found["is_sse_stream"] or found["is_json_stream"]:

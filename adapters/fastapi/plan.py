@@ -8,14 +8,14 @@ from typing import Any
 from fastapi.routing import _FASTAPI_SCOPE_KEY, request_response
 from starlette.exceptions import HTTPException
 
-from freelane.adapters.fastapi import names
+from freelane.adapters.compat import fastapi_gate
+from freelane.adapters.compat.versions import find_optional
 from freelane.adapters.fastapi.handler import Handler, NotCovered, read
 from freelane.adapters.fastapi.responses import renderer
 from freelane.adapters.fastapi.source import Writer, needs_loop, needs_stacks
 from freelane.adapters.fastapi.steps import endpoint_context
 from freelane.adapters.starlette.plan import Delegate, Plan
-from freelane.adapters.versions import find_optional
-from freelane.fastcore.dispatch import Guard
+from freelane.fastcore.routing.dispatcher import Guard
 
 resolve_form_limits = find_optional("fastapi.routing:_resolve_form_limits")
 get_body_limit_error = find_optional("fastapi._body_limit:get_body_limit_error")
@@ -29,7 +29,7 @@ def make_plan(app: Any) -> Plan:
     except NotCovered as exc:
         return Plan(app, compiled=False, reason=str(exc))
     json_names = uses_json(handler)
-    if changed := names.replaced(json_names):
+    if changed := fastapi_gate.replaced(json_names):
         return Plan(app, compiled=False, reason=f"the app replaced {', '.join(changed)}, which FastAPI's own code uses")
     render = renderer(handler, endpoint_context(handler.dependant))
     body = handler.body_field is not None
@@ -45,8 +45,8 @@ def make_plan(app: Any) -> Plan:
 
 def uses_json(handler: Handler) -> tuple[str, ...]:
     """What FastAPI would read and write JSON with on this route, where the plan does it."""
-    reads = names.READS_JSON if handler.body_field is not None and not handler.is_body_form else ()
-    return reads + (names.WRITES_JSON if handler.response_field is None else ())
+    reads = fastapi_gate.READS_JSON if handler.body_field is not None and not handler.is_body_form else ()
+    return reads + (fastapi_gate.WRITES_JSON if handler.response_field is None else ())
 
 
 def made_of(handler: Handler, json_names: Iterable[str]) -> Guard:
@@ -54,7 +54,7 @@ def made_of(handler: Handler, json_names: Iterable[str]) -> Guard:
     nodes = [handler.dependant, *handler.calls()]
     lists = ("dependencies", "path_params", "query_params", "header_params", "cookie_params", "body_params")
     return Guard(
-        attributes=[*((node, "call", node.call) for node in nodes), *names.marks(json_names)],
+        attributes=[*((node, "call", node.call) for node in nodes), *fastapi_gate.marks(json_names)],
         sizes=[(found := getattr(node, name), len(found)) for node in nodes for name in lists],
     )
 

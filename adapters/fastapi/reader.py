@@ -12,11 +12,11 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute, APIRouter, _EffectiveRouteContext, _IncludedRouter
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from freelane.adapters.fastapi import names
+from freelane.adapters.compat import fastapi_gate
+from freelane.adapters.compat.versions import find_optional
 from freelane.adapters.fastapi.plan import make_plan
 from freelane.adapters.starlette.plan import make_entry
 from freelane.adapters.starlette.reader import Reader, Row
-from freelane.adapters.versions import find_optional
 
 
 def is_api_route(route: Any) -> bool:
@@ -45,12 +45,12 @@ class FastAPIReader(Reader):
 
     def marks(self, app: Any) -> Iterator[tuple[Any, str, Any]]:
         yield app, "root_path", app.root_path
-        for module, name in names.PROVIDERS:
+        for module, name in fastapi_gate.PROVIDERS:
             found = importlib.import_module(module)
             yield found, name, getattr(found, name)
 
     def code_marks(self) -> Iterable[tuple[Any, str, Any]]:
-        return names.marks(names.REPLACED)
+        return fastapi_gate.marks(fastapi_gate.REPLACED)
 
     def routes_silently(self, scope: Any) -> bool:
         return scope.get("fastapi.telemetry") is None
@@ -63,7 +63,7 @@ class FastAPIReader(Reader):
 
     def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row]:
         # Form limits are handed down in the scope, and a tool sees calls, by FastAPI's own code only.
-        if getattr(router, "form_limits", None) or names.replaced(names.REPLACED):
+        if getattr(router, "form_limits", None) or fastapi_gate.replaced(fastapi_gate.REPLACED):
             return
         fresh: dict[str, dict[str, Any]] = {}
         for index, route in enumerate(router.routes):
@@ -82,9 +82,7 @@ class FastAPIReader(Reader):
                 return
             yield row
 
-    def row(
-        self, siblings: list[Any], index: int, route: Any, nested: Callable[[Any], Any], fresh: Any = None
-    ) -> Row | None:
+    def row(self, siblings: list[Any], index: int, route: Any, nested: Callable[[Any], Any], fresh: Any = None) -> Row | None:
         if not is_api_route(route):
             return super().row(siblings, index, route, nested)
         constants = {"endpoint": route.endpoint, "route": route}
@@ -114,9 +112,7 @@ class FastAPIReader(Reader):
             elif not isinstance(candidate.starlette_route, WebSocketRoute):
                 yield None
 
-    def effective_row(
-        self, include: Any, context: _EffectiveRouteContext, siblings: list[Any], index: int
-    ) -> Row:
+    def effective_row(self, include: Any, context: _EffectiveRouteContext, siblings: list[Any], index: int) -> Row:
         assert context.app is not None
         entry = make_entry(
             siblings, index, context, make_plan(context.app),

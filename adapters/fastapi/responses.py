@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from freelane.adapters.fastapi.handler import Handler
-from freelane.fastcore.plainjson import is_plain_json
+from freelane.fastcore.json.plain import is_plain_json
 
 # What starlette.responses.JSONResponse.render makes a new one of for every response.
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

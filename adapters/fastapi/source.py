@@ -32,7 +32,7 @@ from freelane.adapters.fastapi import fields, steps
 from freelane.adapters.fastapi.handler import Handler, below
 from freelane.adapters.fastapi.responses import Render
 from freelane.adapters.starlette.plan import Delegate
-from freelane.fastcore.query import last_values
+from freelane.fastcore.json.query import last_values
 
 INDENT = "    "
 
@@ -51,9 +51,7 @@ def needs_loop(handler: Handler) -> bool:
     """Whether some step of the route has to run on the event loop."""
     if handler.is_coroutine or handler.is_body_form:
         return True
-    return any(
-        yields(sub.call) or (_is_coroutine_callable(sub.call) and not never_waits(sub.call)) for sub in handler.calls()
-    )
+    return any(yields(sub.call) or (_is_coroutine_callable(sub.call) and not never_waits(sub.call)) for sub in handler.calls())
 
 
 def needs_stacks(handler: Handler) -> bool:
@@ -130,7 +128,9 @@ class Writer:
         if errors:
             self.add("if errors:")
             data = "data" if handler.body_field else "Undefined"
-            self.add(f"{INDENT}raise {self.name(steps.invalid, 'invalid')}({self.name(context, 'context')}, request, errors, {data})")
+            self.add(
+                f"{INDENT}raise {self.name(steps.invalid, 'invalid')}({self.name(context, 'context')}, request, errors, {data})"
+            )
         self.add(f"value = {self.call(handler.dependant, arguments, last=True)}")
         background = "background" if self.uses("background_tasks_param_name") else "None"
         response = "response" if self.uses("response_param_name") else "None"
@@ -329,4 +329,3 @@ class Writer:
         # FastAPI gives every such call a copy of the context of its own.
         copied = self.name(contextvars.copy_context, "copy_context")
         return f"{copied}().run({call}{', ' + written if written else ''})"
-

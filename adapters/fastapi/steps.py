@@ -19,8 +19,8 @@ from starlette.responses import Response
 from freelane.adapters.coroutines import finish
 from freelane.adapters.starlette.plan import Delegate
 from freelane.adapters.starlette.threads import on_executor
-from freelane.fastcore.executor import ExecutorFull
-from freelane.fastcore.plainjson import loads
+from freelane.fastcore.json.plain import loads
+from freelane.fastcore.threads.executor import ExecutorFull
 
 GENERATORS_GET_REQUEST = "request" in inspect.signature(_solve_generator).parameters
 

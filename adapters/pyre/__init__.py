@@ -7,7 +7,8 @@ see migration_guide/pyre.md.
 from __future__ import annotations
 
 from freelane import __version__
-from freelane.adapters.pyre import exceptions, status, table
+from freelane.adapters.pyre import exceptions, status
+from freelane.adapters.pyre import table as table
 from freelane.adapters.pyre.adapter import PyreAdapter, knows
 from freelane.adapters.pyre.app import LogConfig, Pyre
 from freelane.adapters.pyre.cookies import delete_cookie, get_cookie, get_cookies, set_cookie

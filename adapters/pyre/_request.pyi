@@ -4,7 +4,7 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
-from freelane.fastcore.direct import DirectExchange
+from freelane.fastcore.routing.direct import DirectExchange
 
 @disjoint_base
 class PyreRequest:

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 from freelane.adapters.pyre.parsing import load_json, merge, query_pairs, wait_for_body
 from freelane.adapters.pyre.responses import JSON_TYPE, convert, render
-from freelane.fastcore.scope import Scope
+from freelane.fastcore.asgi.scope import Scope
 
-from freelane.fastcore.direct cimport DirectExchange
-from freelane.fastcore.jsonwriter cimport dumps
-from freelane.fastcore.plainjson cimport read
+from freelane.fastcore.routing.direct cimport DirectExchange
+from freelane.fastcore.json.writer cimport dumps
+from freelane.fastcore.json.plain cimport read
 
 
 cdef class PyreRequest:

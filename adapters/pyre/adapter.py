@@ -12,9 +12,9 @@ from freelane.adapters.pyre.metrics import counters
 from freelane.adapters.pyre.requests import DirectRequest
 from freelane.adapters.pyre.responses import Answer, Headers
 from freelane.adapters.pyre.streams import Channel
-from freelane.fastcore.direct import DirectDispatcher, DirectExchange
-from freelane.fastcore.http import HTTPExchange
-from freelane.fastcore.lane import LoopLane
+from freelane.fastcore.asgi.http import HTTPExchange
+from freelane.fastcore.routing.direct import DirectDispatcher, DirectExchange
+from freelane.fastcore.threads.loop_queue import LoopQueue
 
 logger = logging.getLogger("freelane.pyre")
 
@@ -44,7 +44,7 @@ class PyreAdapter:
 
     def adapt_mounted(self, mount: Any) -> None:
         # A mounted app's routes are compiled, and its `def` endpoints run on our executor, too.
-        from freelane.adapters import adapt
+        from freelane.adapters.registry import adapt
 
         mount.app = adapt(mount.app, self.executor, self.lane).app
 
@@ -68,7 +68,7 @@ class DirectCalls(DirectDispatcher):
 
     def __init__(self, app: Pyre, executor: Any, gateway: Any) -> None:
         self.app = app
-        self.lane: LoopLane = gateway.lane
+        self.lane: LoopQueue = gateway.lane
         self.calls: set[AsyncCall] = set()  # of the loop's thread only
         counters.dispatchers.append(self)
         gateway.loop.call_later(TICK, self.tick)
@@ -107,8 +107,7 @@ class DirectCalls(DirectDispatcher):
         # Before the first step, which may be the last as well.
         self.calls.add(call)
         self.gateway.active.add(call)
-        call.task = asyncio.Task(self.run(call), loop=self.gateway.loop, eager_start=True,
-                                 context=self.gateway.context.copy())
+        call.task = asyncio.Task(self.run(call), loop=self.gateway.loop, eager_start=True, context=self.gateway.context.copy())
 
     async def run(self, call: AsyncCall) -> None:
         exchange = call.exchange

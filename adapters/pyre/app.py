@@ -26,7 +26,7 @@ logger = logging.getLogger("freelane.pyre")
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_BODY = 10 * 1024 * 1024  # bytes
-TIMEOUT = 30                 # seconds
+TIMEOUT = 30  # seconds
 
 
 class LogConfig(TypedDict, total=False):
@@ -259,14 +259,10 @@ class Pyre:
     # -- more than handlers
 
     @overload
-    def websocket(
-        self, path: str, handler: None = None, *, origins: Sequence[str] | None = None
-    ) -> Callable[[F], F]: ...
+    def websocket(self, path: str, handler: None = None, *, origins: Sequence[str] | None = None) -> Callable[[F], F]: ...
     @overload
     def websocket(self, path: str, handler: F, *, origins: Sequence[str] | None = None) -> F: ...
-    def websocket(
-        self, path: str, handler: F | None = None, *, origins: Sequence[str] | None = None
-    ) -> F | Callable[[F], F]:
+    def websocket(self, path: str, handler: F | None = None, *, origins: Sequence[str] | None = None) -> F | Callable[[F], F]:
         """``handler(ws)`` for WebSocket connections. ``origins`` are the sites whose pages may connect.
 
         Without it those of ``enable_cors`` may, all of them if that was not called.

@@ -18,7 +18,7 @@ from freelane.adapters.pyre.responses import Answer, error
 from freelane.adapters.pyre.routes import Route
 from freelane.adapters.pyre.streams import Channel
 from freelane.adapters.pyre.threads import Overloaded, on_thread
-from freelane.fastcore.router import Router
+from freelane.fastcore.routing.router import Router
 
 if TYPE_CHECKING:
     from freelane.adapters.pyre.app import Pyre

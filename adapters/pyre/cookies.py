@@ -84,9 +84,7 @@ def set_cookie(
         headers[key] = Several((*kept, cookie)) if kept else cookie
     else:
         headers[key] = cookie
-    return PyreResponse(
-        response.body, getattr(response, "status_code", 200), getattr(response, "content_type", None), headers
-    )
+    return PyreResponse(response.body, getattr(response, "status_code", 200), getattr(response, "content_type", None), headers)
 
 
 def identity(cookie: str) -> tuple[str, str, str]:

@@ -12,9 +12,7 @@ class HTTPException(Exception):
 
     status_code = 500
 
-    def __init__(
-        self, detail: Any = None, *, status_code: int | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, detail: Any = None, *, status_code: int | None = None, headers: Mapping[str, str] | None = None) -> None:
         if status_code is not None:
             self.status_code = status_code
         if not 400 <= self.status_code <= 599:

@@ -282,9 +282,7 @@ def caller(function: Callable[..., Any], parameters: Sequence[Parameter]) -> Cal
         return lambda request: function()
     names = [item.name for item in parameters]
     sources = [item.source for item in parameters]
-    keyword_only = {
-        item.name for item in inspect.signature(function).parameters.values() if item.kind is item.KEYWORD_ONLY
-    }
+    keyword_only = {item.name for item in inspect.signature(function).parameters.values() if item.kind is item.KEYWORD_ONLY}
     if keyword_only:
         positional = [(name, source) for name, source in zip(names, sources) if name not in keyword_only]
         named = [(name, source) for name, source in zip(names, sources) if name in keyword_only]

@@ -55,7 +55,7 @@ TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 class JSONFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        from freelane.fastcore.jsonwriter import dumps
+        from freelane.fastcore.json.writer import dumps
 
         fields = {
             "timestamp": self.formatTime(record),

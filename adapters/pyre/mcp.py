@@ -35,7 +35,7 @@ from freelane.adapters.pyre.mcp_values import (
 from freelane.adapters.pyre.responses import convert
 from freelane.adapters.pyre.routes import Route, is_async
 from freelane.adapters.pyre.schemas import arguments_schema as _extract_schema
-from freelane.fastcore.jsonwriter import dumps
+from freelane.fastcore.json.writer import dumps
 
 if TYPE_CHECKING:
     from freelane.adapters.pyre.app import Pyre
@@ -128,9 +128,7 @@ class MCPServer:
 
         return register
 
-    def add(
-        self, items: dict[str, dict[str, Any]], key: str, function: F, description: str | None, /, **more: Any
-    ) -> F:
+    def add(self, items: dict[str, dict[str, Any]], key: str, function: F, description: str | None, /, **more: Any) -> F:
         told = description or inspect.getdoc(function) or ""
         items[key] = {**more, "description": told, "handler": function}
         self.changed()

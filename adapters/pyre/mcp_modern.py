@@ -11,7 +11,7 @@ from typing import Any
 from freelane.adapters.pyre.mcp_values import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, RPCError
 from freelane.adapters.pyre.requests import PyreRequest
 from freelane.adapters.pyre.responses import PyreResponse
-from freelane.fastcore.jsonwriter import dumps
+from freelane.fastcore.json.writer import dumps
 
 REVISIONS = ("2026-07-28",)
 HEADER_MISMATCH, UNSUPPORTED = -32020, -32022

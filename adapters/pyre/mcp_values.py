@@ -10,7 +10,7 @@ from freelane.adapters.pyre.injection import hints_of, is_model, unwrap_optional
 from freelane.adapters.pyre.models import loader
 from freelane.adapters.pyre.requests import PyreRequest, load_json
 from freelane.adapters.pyre.responses import convert
-from freelane.fastcore.jsonwriter import dumps
+from freelane.fastcore.json.writer import dumps
 
 # JSON-RPC 2.0, 5.1, and MCP's own.
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from freelane.fastcore.direct import DirectDispatcher
+from freelane.fastcore.routing.direct import DirectDispatcher
 
 
 class Counters:

@@ -138,9 +138,7 @@ def operation(route: Route, schemas: Schemas) -> Schema:
             schema = schemas.of(item.hint, {"type": "string"})
             if item.default is not MISSING and isinstance(item.default, (str, int, float, bool)):
                 schema["default"] = item.default
-            parameters.append(
-                {"name": item.name, "in": "query", "required": item.default is MISSING, "schema": schema}
-            )
+            parameters.append({"name": item.name, "in": "query", "required": item.default is MISSING, "schema": schema})
     if parameters:
         described["parameters"] = parameters
     body = next((item for item in route.parameters if item.where == "body"), None)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from freelane.adapters.pyre.exceptions import BadRequest, PayloadTooLarge
-from freelane.fastcore.direct import DirectExchange
+from freelane.fastcore.routing.direct import DirectExchange
 
 local = threading.local()
 

@@ -29,7 +29,7 @@ from freelane.adapters.pyre.responses import (
 )
 from freelane.adapters.pyre.routes import Route, is_async
 from freelane.adapters.pyre.threads import Overloaded
-from freelane.fastcore.direct import DirectExchange, DirectTable
+from freelane.fastcore.routing.direct import DirectExchange, DirectTable
 
 if TYPE_CHECKING:
     from freelane.adapters.pyre.app import Pyre

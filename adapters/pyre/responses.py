@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from freelane.adapters.pyre.streams import Channel, PyreStream
-from freelane.fastcore.jsonwriter import JSONError, dumps
+from freelane.fastcore.json.writer import JSONError, dumps
 
 Headers = list[tuple[str, str]]
 
@@ -230,7 +230,7 @@ class Several(str):
         return self
 
 
-def error(status: int, message: str, headers: Headers = [], **more: Any) -> Answer:
+def error(status: int, message: str, headers: Headers | tuple[()] = (), **more: Any) -> Answer:
     """``{"error": message}``, the form of every error that is not a handler's own."""
     return Answer(status, [("content-type", JSON_TYPE), *headers], dumps({"error": message, **more}))
 

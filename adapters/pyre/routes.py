@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from freelane.adapters.pyre import injection, models
-from freelane.fastcore.direct import DirectRoute
-from freelane.fastcore.router import Router
+from freelane.fastcore.routing.direct import DirectRoute
+from freelane.fastcore.routing.router import Router
 
 # `{*rest}` is the form that Pyre's router (matchit) has for Starlette's `{rest:path}`.
 CATCH_ALL = re.compile(r"\{\*([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -23,16 +23,14 @@ def is_async(function: Any) -> bool:
     while hasattr(function, "func") and not inspect.isroutine(function):  # functools.partial
         function = function.func
     return inspect.iscoroutinefunction(function) or (
-        not inspect.isroutine(function) and inspect.iscoroutinefunction(getattr(function, "__call__", None))
+        not inspect.isroutine(function) and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
     )
 
 
 class Route(DirectRoute):
     """One method and path, and the handler behind it. Constant once made."""
 
-    def __init__(
-        self, method: str, path: str, handler: Callable[..., Any], *, gil: bool = False, model: Any = None
-    ) -> None:
+    def __init__(self, method: str, path: str, handler: Callable[..., Any], *, gil: bool = False, model: Any = None) -> None:
         if not path.startswith("/"):
             raise ValueError(f"route error: path '{path}' must start with '/'")
         if not callable(handler):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from freelane.adapters.pyre.requests import PyreRequest, load_json
 from freelane.adapters.pyre.responses import PyreResponse
 from freelane.adapters.pyre.routes import is_async
-from freelane.fastcore.jsonwriter import dumps
+from freelane.fastcore.json.writer import dumps
 
 if TYPE_CHECKING:
     from freelane.adapters.pyre.app import Pyre

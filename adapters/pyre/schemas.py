@@ -42,7 +42,7 @@ class Schemas:
         self.prefix = prefix
         self.models: dict[str, Schema] = {}
 
-    def of(self, hint: Any, unknown: Schema = {}) -> Schema:
+    def of(self, hint: Any, unknown: Schema | None = None) -> Schema:
         """The schema of values of ``hint``; ``unknown`` where nothing is known of it."""
         try:
             if hint in PLAIN:

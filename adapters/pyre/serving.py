@@ -40,8 +40,8 @@ def run(
     io_workers: int | None,
 ) -> None:
     # The server imports the adapters, so not at the top.
-    from freelane import config
-    from freelane.host import Server
+    from freelane.server.host import Server
+    from freelane.settings import resolve
 
     if os.environ.get("PYRE_WORKER") == "1":
         return  # only the routes are wanted
@@ -63,7 +63,7 @@ def run(
     level = app._log_config["level"]
     if threading.current_thread() is threading.main_thread():
         init_logger(level, app._log_config["access_log"], app._log_config["format"])
-    settings = config.resolve({"host": host, "port": 8000 if port is None else port})
+    settings = resolve({"host": host, "port": 8000 if port is None else port})
     app._server = Server(lambda: app, settings)
     code = app._server.run()
     if code:

@@ -22,8 +22,8 @@ class Channel:
         self.capacity = capacity
         self.lock = threading.Lock()
         self.chunks: deque[bytes] = deque()
-        self.closed = False      # by the writer
-        self.gone = False        # the client is, or the response
+        self.closed = False  # by the writer
+        self.gone = False  # the client is, or the response
         self.taken = False
         self.waiter: asyncio.Future[None] | None = None
         self.room: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []

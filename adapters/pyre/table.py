@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from freelane.adapters.entries import KINDS, RouteEntry, RouteTable, Served
 from freelane.adapters.pyre.state import Memory
 from freelane.adapters.pyre.state_server import Remote, StateServer
+from freelane.adapters.route_model import KINDS, RouteEntry, RouteTable, Served
 
 
 def route_table(app: Any) -> RouteTable:
@@ -16,9 +16,7 @@ def route_table(app: Any) -> RouteTable:
         RouteEntry("http", (route.method,), route.pattern, route.handler, (route.handler,), gil=route.gil)
         for route in (*app.table.routes, *app.extra_routes())
     ]
-    entries += [
-        RouteEntry("websocket", None, path, route.handler, (route.handler,)) for path, route in app.websockets.items()
-    ]
+    entries += [RouteEntry("websocket", None, path, route.handler, (route.handler,)) for path, route in app.websockets.items()]
     for mount in app.mounts:
         for kind in KINDS:
             entries.append(RouteEntry(kind, None, mount.path, mount.app, (mount.app,), prefix=True))

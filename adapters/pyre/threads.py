@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 
 import anyio.to_thread
 
-from freelane.fastcore.executor import ExecutorFull
-from freelane.fastcore.future import FastFuture
+from freelane.fastcore.threads.executor import ExecutorFull
+from freelane.fastcore.threads.future import FastFuture
 
 logger = logging.getLogger("freelane.pyre")
 
@@ -76,4 +76,4 @@ class GILThread:
             else:
                 future.set_result(result)
             # What a job refers to must not live until the next one.
-            future = context = function = args = result = None  # noqa: F841
+            future = context = function = args = result = None

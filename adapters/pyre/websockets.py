@@ -38,8 +38,8 @@ class PyreWebSocket:
         self._room: asyncio.Future[None] | None = None
         self._outgoing: deque[dict[str, Any]] = deque()
         self._work: asyncio.Future[None] | None = None
-        self._ended = False     # nothing more will come in
-        self._closed = False    # nothing more may go out
+        self._ended = False  # nothing more will come in
+        self._closed = False  # nothing more may go out
 
     # -- for handlers
 

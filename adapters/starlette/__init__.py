@@ -13,8 +13,8 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from freelane.adapters.starlette import names, stack, threads
-from freelane.adapters.entries import Served
+from freelane.adapters.route_model import Served
+from freelane.adapters.starlette import stack, threads
 from freelane.adapters.starlette.describe import served
 from freelane.adapters.starlette.direct import Direct
 from freelane.adapters.starlette.plan import Entry
@@ -22,7 +22,7 @@ from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routes import mounted_apps
 from freelane.adapters.starlette.table import route_table, websocket_routes
 
-__all__ = ["StarletteAdapter", "knows", "names", "route_table", "websocket_routes"]
+__all__ = ["StarletteAdapter", "knows", "route_table", "websocket_routes"]
 
 
 def knows(app: Any) -> bool:
@@ -68,4 +68,3 @@ def make_adapter(app: Any, executor: Any, lane: Any, reader_for: Callable[[Any],
     """``reader_for(app)`` reads an app, mounted ones too; None for one that must be left as it is."""
     calls = None if executor is None else threads.ThreadCalls(executor, lane)
     return StarletteAdapter(app, calls, reader_for)
-

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from freelane.adapters.starlette.plan import ASGIApp, Delegate, Entry
 from freelane.adapters.starlette.threads import ThreadCalls, thread_name
-from freelane.fastcore.http import HTTPExchange
+from freelane.fastcore.asgi.http import HTTPExchange
 
 Answer = Callable[[HTTPExchange], Awaitable[None]]
 Serve = Callable[[HTTPExchange, bytes | None], ASGIApp | None]
@@ -62,9 +62,7 @@ class Answers:
             except Exception as exc:
                 rest = Outcome(request, None, exc).go_on
             else:
-                if is_plain(response) and exchange.respond_now(
-                    response.status_code, response.raw_headers, response.body
-                ):
+                if is_plain(response) and exchange.respond_now(response.status_code, response.raw_headers, response.body):
                     return
                 rest = Outcome(request, response, None).go_on
             await go_behind(exchange, rest)
@@ -107,9 +105,7 @@ class Answers:
             except BaseException as exc:
                 scope["freelane.continue"] = Outcome(request, None, exc).go_on
             else:
-                if is_plain(response) and exchange.respond_now(
-                    response.status_code, response.raw_headers, response.body
-                ):
+                if is_plain(response) and exchange.respond_now(response.status_code, response.raw_headers, response.body):
                     return None
                 scope["freelane.continue"] = Outcome(request, response, None).go_on
             return behind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from freelane.adapters.entries import Served
+from freelane.adapters.route_model import Served
 from freelane.adapters.starlette import stack
 from freelane.adapters.starlette.plan import Entry
 from freelane.adapters.starlette.routing import CompiledRouter

@@ -11,7 +11,7 @@ from freelane.adapters.starlette.plan import Entry
 from freelane.adapters.starlette.reader import Reader, radix
 from freelane.adapters.starlette.routing import CompiledRouter
 from freelane.adapters.starlette.threads import ThreadCalls, overloaded
-from freelane.fastcore.dispatch import Dispatcher, Guard, Table, Target
+from freelane.fastcore.routing.dispatcher import Dispatcher, Guard, Table, Target
 
 
 class Direct:

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route, Router, WebSocketRoute
 
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan, make_entry
 from freelane.adapters.starlette.routes import is_request_response
-from freelane.fastcore.router import Router as RadixRouter
+from freelane.fastcore.routing.router import Router as RadixRouter
 
 # (path, methods, is a prefix, entry); an entry of None means: the framework's own routing.
 Row = tuple[str, Any, bool, Entry | MountEntry | None]
@@ -44,11 +44,7 @@ class Reader:
     def own_router(self, router: Any) -> bool:
         """Whether the router matches by the framework's code only, with no middleware of its own."""
         kind = type(router)
-        return (
-            kind.__call__ is self.router.__call__
-            and kind.app is self.router.app
-            and router.middleware_stack == router.app
-        )
+        return kind.__call__ is self.router.__call__ and kind.app is self.router.app and router.middleware_stack == router.app
 
     def watched(self, app: Any) -> str:
         """What of the app's set-up must see every request, in words; empty where nothing must."""

@@ -10,7 +10,7 @@ from starlette._utils import get_route_path
 
 from freelane.adapters.starlette.plan import Entry, MountEntry
 from freelane.adapters.starlette.reader import Reader, radix
-from freelane.fastcore.dispatch import Guard
+from freelane.fastcore.routing.dispatcher import Guard
 
 
 class Table:

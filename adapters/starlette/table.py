@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
+from starlette.applications import Starlette
 from starlette.convertors import CONVERTOR_TYPES
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
-from starlette.applications import Starlette
 from starlette.staticfiles import StaticFiles
 
-from freelane.adapters.entries import KINDS, RouteEntry, RouteTable, methods_of
+from freelane.adapters.route_model import KINDS, RouteEntry, RouteTable, methods_of
 from freelane.adapters.starlette.routes import mounted
 
 
@@ -44,9 +44,7 @@ def values_of(middleware: Any) -> list[Any]:
     return [*getattr(middleware, "args", ()), *getattr(middleware, "kwargs", {}).values()]
 
 
-def collect(
-    routes: Iterable[BaseRoute], prefix: str, around: tuple[Any, ...], unreadable: list[str]
-) -> Iterator[RouteEntry]:
+def collect(routes: Iterable[BaseRoute], prefix: str, around: tuple[Any, ...], unreadable: list[str]) -> Iterator[RouteEntry]:
     for route in routes:
         if isinstance(route, (Mount, Host)):
             yield from collect_mount(route, prefix, around, unreadable)
@@ -91,9 +89,7 @@ def answers(route: Any) -> list[Any]:
     return [found] if isinstance(found, type) else []
 
 
-def collect_mount(
-    route: Mount | Host, prefix: str, around: tuple[Any, ...], unreadable: list[str]
-) -> Iterator[RouteEntry]:
+def collect_mount(route: Mount | Host, prefix: str, around: tuple[Any, ...], unreadable: list[str]) -> Iterator[RouteEntry]:
     # A Host's routes are listed by their path alone: the lane answers for other hosts as well.
     path = prefix + (route.path if isinstance(route, Mount) else "")
     inner = mounted(route)

@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, request_response
 
 from freelane.adapters.starlette.routes import is_request_response, walk
-from freelane.fastcore.executor import ExecutorFull
+from freelane.fastcore.threads.executor import ExecutorFull
 
 # The executor that serves each loop; endpoints find theirs by the loop they are awaited on,
 # since several workers may share one app object.

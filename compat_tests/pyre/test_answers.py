@@ -12,7 +12,7 @@ import pytest
 
 from freelane.adapters.pyre import HTMLResponse, JSONResponse, PlainTextResponse, Pyre, PyreResponse, exceptions, redirect
 from freelane.adapters.pyre.testing import TestClient
-from freelane.fastcore.jsonwriter import JSONError, dumps
+from freelane.fastcore.json.writer import JSONError, dumps
 
 pytestmark = pytest.mark.thread_unsafe(reason="one server for all of them")
 
@@ -140,7 +140,9 @@ def test_raised_status_is_the_answer(client: TestClient, name: str, status: int)
 
 def test_every_error_status_has_one_exception() -> None:
     classes = [item for item in vars(exceptions).values() if isinstance(item, type)]
-    found = sorted(item.status_code for item in classes if issubclass(item, exceptions.HTTPException) and "status_code" in vars(item))
+    found = sorted(
+        item.status_code for item in classes if issubclass(item, exceptions.HTTPException) and "status_code" in vars(item)
+    )
     from http import HTTPStatus
 
     known = sorted(int(status) for status in HTTPStatus if status >= 400)
@@ -184,5 +186,5 @@ def test_json_error_says_where(value: Any, path: str) -> None:
 def test_json_of_hostile_text_is_what_json_reads_back() -> None:
     import json
 
-    value = {"\x00\x1f\"\\/\u2028é😀": "".join(map(chr, range(0x250)))}
+    value = {'\x00\x1f"\\/\u2028é😀': "".join(map(chr, range(0x250)))}
     assert json.loads(dumps(value)) == value

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from compat_tests.gil_servers import ask
 from benchmarks.servers import free_port
+from compat_tests.gil_servers import ask
 from compat_tests.servers import running, started
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")

@@ -172,7 +172,10 @@ def test_one_origin_is_echoed(listed: TestClient, path: str) -> None:
 
 @pytest.mark.parametrize("path", LANES)
 def test_other_origins_get_nothing(listed: TestClient, path: str) -> None:
-    for response in (preflight(listed, path, "https://evil.example"), listed.get(path, headers={"origin": "https://evil.example"})):
+    for response in (
+        preflight(listed, path, "https://evil.example"),
+        listed.get(path, headers={"origin": "https://evil.example"}),
+    ):
         assert "access-control-allow-origin" not in response.headers
         assert response.headers["vary"] == "Origin"
 

@@ -7,7 +7,7 @@ import datetime
 import enum
 import uuid
 from collections.abc import Iterator
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 import pytest
 
@@ -52,7 +52,7 @@ def client() -> Iterator[TestClient]:
 
     @app.get("/kinds")
     def kinds(
-        f: float, u: uuid.UUID, d: datetime.date, c: Color, lit: Literal["a", "b"], o: Optional[int], tags: list[int],
+        f: float, u: uuid.UUID, d: datetime.date, c: Color, lit: Literal["a", "b"], o: int | None, tags: list[int],
         s: str = "none", n: int | None = 5,
     ) -> Any:  # fmt: skip
         return [show(value) for value in (f, u, d, c, lit, o, tags, s, n)]
@@ -122,9 +122,7 @@ def test_path_and_query_are_cast(client: TestClient, prefix: str, target: str, e
 @pytest.mark.parametrize(
     ("target", "where", "name"), [("x", "path", "id"), ("1_000", "path", "id"), ("1?verbose=maybe", "query", "verbose")]
 )
-def test_value_that_does_not_fit_is_422_and_named(
-    client: TestClient, prefix: str, target: str, where: str, name: str
-) -> None:
+def test_value_that_does_not_fit_is_422_and_named(client: TestClient, prefix: str, target: str, where: str, name: str) -> None:
     response = client.get(f"/{prefix}/{target}")
     assert response.status_code == 422
     assert (response.json()["in"], response.json()["parameter"]) == (where, name)

@@ -182,7 +182,10 @@ def test_revision_is_agreed_on(client: TestClient, wanted: str, given: str) -> N
         ('{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "nope"}}', -32000),
         ('{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "add"}}', -32602),
         ('{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "add", "arguments": {"a": "x"}}}', -32602),
-        ('{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "add", "arguments": {"a": 1, "c": 1}}}', -32602),
+        (
+            '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "add", "arguments": {"a": 1, "c": 1}}}',
+            -32602,
+        ),
         ('{"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "config://none"}}', -32002),
         ('{"jsonrpc": "2.0", "id": 1, "method": "prompts/get", "params": {"name": "greeting"}}', -32602),
     ],
@@ -233,5 +236,9 @@ def test_no_endpoint_without_anything_to_serve() -> None:
 def test_handle_request_by_hand() -> None:
     server = MCPServer()
     server.tool(lambda n: n, name="same")
-    answer = json.loads(server.handle_request('{"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "same", "arguments": {"n": [1]}}}'))
+    answer = json.loads(
+        server.handle_request(
+            '{"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "same", "arguments": {"n": [1]}}}'
+        )
+    )
     assert answer["result"]["content"] == [{"type": "text", "text": "[1]"}]

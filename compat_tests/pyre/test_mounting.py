@@ -20,6 +20,7 @@ from freelane.adapters.pyre.testing import TestClient
 
 pytestmark = pytest.mark.thread_unsafe(reason="one server for all of them")
 
+
 def old_app(events: list[str]) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, str]]:

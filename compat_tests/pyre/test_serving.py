@@ -91,13 +91,17 @@ def test_body_beyond_the_limit_is_413(client: TestClient, path: str) -> None:
 
 def test_chunked_body_beyond_the_limit_is_413(client: TestClient) -> None:
     connection = http.client.HTTPConnection(client.host, client.port, timeout=5)
-    connection.request("POST", "/echo", body=iter([b"x" * 600, b"x" * 600]), headers={"transfer-encoding": "chunked"}, encode_chunked=True)
+    connection.request(
+        "POST", "/echo", body=iter([b"x" * 600, b"x" * 600]), headers={"transfer-encoding": "chunked"}, encode_chunked=True
+    )
     assert connection.getresponse().status == 413
 
 
 def test_chunked_body_is_read(client: TestClient) -> None:
     connection = http.client.HTTPConnection(client.host, client.port, timeout=5)
-    connection.request("POST", "/echo", body=iter([b"[1,", b"2]"]), headers={"transfer-encoding": "chunked"}, encode_chunked=True)
+    connection.request(
+        "POST", "/echo", body=iter([b"[1,", b"2]"]), headers={"transfer-encoding": "chunked"}, encode_chunked=True
+    )
     assert connection.getresponse().read() == b"[1,2]"
 
 
@@ -168,8 +172,7 @@ def test_gil_routes_are_named() -> None:
 def test_overload_is_503_with_retry_after(tmp_path: Path, hook: str) -> None:
     (tmp_path / "busy.py").write_text(
         "import time\nfrom freelane.adapters.pyre import Pyre\napp = Pyre()\n"
-        "@app.get('/')\ndef slow(req):\n    time.sleep(0.5)\n    return 'done'\n"
-        + hook
+        "@app.get('/')\ndef slow(req):\n    time.sleep(0.5)\n    return 'done'\n" + hook
     )
     with running(tmp_path, "busy:app", "--threads", "1", "--backlog", "1") as server:
 

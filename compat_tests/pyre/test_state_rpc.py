@@ -70,7 +70,13 @@ def test_text_and_bytes(state: SharedState) -> None:
     state.set_bytes("b", b"\xff")
     assert (state["a"], state.get("a"), state.get_bytes("a")) == ("ä", "ä", "ä".encode())
     assert (state.get("b"), state.get_bytes("b"), state.get("c"), state.get_bytes("c")) == (None, b"\xff", None, None)
-    assert (len(state), sorted(state.keys()), sorted(state), "a" in state, "c" in state) == (2, ["a", "b"], ["a", "b"], True, False)
+    assert (len(state), sorted(state.keys()), sorted(state), "a" in state, "c" in state) == (
+        2,
+        ["a", "b"],
+        ["a", "b"],
+        True,
+        False,
+    )
 
 
 def test_delete(state: SharedState) -> None:
@@ -164,7 +170,9 @@ def client() -> Iterator[TestClient]:
         yield client
 
 
-@pytest.mark.parametrize("use_msgpack", [False, pytest.param(True, marks=pytest.mark.skipif(not HAS_MSGPACK, reason="no MessagePack here"))])
+@pytest.mark.parametrize(
+    "use_msgpack", [False, pytest.param(True, marks=pytest.mark.skipif(not HAS_MSGPACK, reason="no MessagePack here"))]
+)
 def test_client(client: TestClient, use_msgpack: bool) -> None:
     with PyreRPCClient(client.base_url, use_msgpack=use_msgpack) as rpc:
         assert rpc.add(a=1, b=2) == {"sum": 3}

@@ -28,14 +28,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as journal:
         env = environment(Path(journal))
         reference = serve(uvicorn(peers_python()), target, env=env, root_path=options.root_path)
-        tested = serve(subject(), target, env=env, workers=options.workers, root_path=options.root_path, transport=options.transport)
+        tested = serve(
+            subject(), target, env=env, workers=options.workers, root_path=options.root_path, transport=options.transport
+        )
         with reference as left, tested as right:
             ours, theirs = Replayer(left.port, Path(journal)), Replayer(right.port, Path(journal))
             differing = 0
             for name in options.names or cases:
-                found = differences(
-                    ours.trace(cases[name]), theirs.trace(cases[name]), reason_phrase=not options.fastapi
-                )
+                found = differences(ours.trace(cases[name]), theirs.trace(cases[name]), reason_phrase=not options.fastapi)
                 differing += bool(found)
                 for aspect, (reference_saw, tested_saw) in found.items():
                     print(f"{name}: {aspect}")

@@ -54,7 +54,7 @@ def asks(subject: str, rows: Iterable[tuple[str, str, str]]) -> list[Case]:
 
 
 def part(name: str, content: bytes, extra: bytes = b"") -> bytes:
-    return b"--XX\r\nContent-Disposition: form-data; name=\"" + name.encode() + b'"' + extra + b"\r\n\r\n" + content + b"\r\n"
+    return b'--XX\r\nContent-Disposition: form-data; name="' + name.encode() + b'"' + extra + b"\r\n\r\n" + content + b"\r\n"
 
 
 def file(name: str, filename: str, content: bytes, kind: bytes = b"text/plain") -> bytes:

@@ -8,7 +8,9 @@ HALF_CLOSED = "hyper takes the end of what the client sends for the client going
 ORDER = "hyper keeps headers of one name together; order between names means nothing (RFC 9110, 5.3)"
 PADDING = "hyper strips white space around a header's value (RFC 9110, 5.5)"
 HEADER_LIMIT = "hyper limits the size of the header section"
-REFUSED_HANDSHAKE = "Granian adds headers of the handshake to an answer that refuses it, or leaves Content-Type out of an empty one"
+REFUSED_HANDSHAKE = (
+    "Granian adds headers of the handshake to an answer that refuses it, or leaves Content-Type out of an empty one"
+)
 BROKEN_FRAMES = "the WebSocket library below words its errors in its own way, or sees none of the broken frame's code"
 CLOSE_REASON = "Granian does not pass on the reason of the client's close"
 ACCEPT_HEADERS = "Granian cannot send headers with a WebSocket's acceptance: the app is told by an exception"
@@ -173,7 +175,16 @@ KNOWN: dict[str, tuple[str, set[str]]] = {
     ),
     "ws accept headers": (
         ACCEPT_HEADERS,
-        {"0 body", "0 header content-length", "0 header content-type", "0 header set-cookie", "0 header x-accepted", "0 status", "1 frame", "2 end"},
+        {
+            "0 body",
+            "0 header content-length",
+            "0 header content-type",
+            "0 header set-cookie",
+            "0 header x-accepted",
+            "0 status",
+            "1 frame",
+            "2 end",
+        },
     ),
     "ws denied": (
         REFUSED_HANDSHAKE,
@@ -213,7 +224,15 @@ KNOWN: dict[str, tuple[str, set[str]]] = {
     ),
     "ws by POST": (
         REFUSED_HANDSHAKE,
-        {"0 body", "0 header allow", "0 header content-length", "0 header content-type", "0 header sec-websocket-accept", "0 header upgrade", "0 status"},
+        {
+            "0 body",
+            "0 header allow",
+            "0 header content-length",
+            "0 header content-type",
+            "0 header sec-websocket-accept",
+            "0 header upgrade",
+            "0 status",
+        },
     ),
     "ws closed by client 1001": (
         CLOSE_REASON,

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import anyio
 
-from freelane.adapters import Way, adapt
-from freelane.fastcore.gateway import Gateway
+from freelane.adapters.registry import Way, adapt
+from freelane.fastcore.asgi.gateway import Gateway
 from freelane.testing import HTTPProtocol, MessageType, WebsocketMessage, WebsocketProtocol, make_scope
 
 

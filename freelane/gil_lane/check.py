@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from freelane import gilwatch
-from freelane.adapters.entries import RouteTable
-from freelane.config import Settings
-from freelane.gil_lane.detect import Report
-from freelane.gil_lane.extensions import Extension
+from freelane.adapters.route_model import RouteTable
+from freelane.gil_lane import gil_watch
+from freelane.gil_lane.detect.extensions import Extension
+from freelane.gil_lane.detect.report import Report
 from freelane.gil_lane.lane import choose
 from freelane.gil_lane.routes import GilRoutes
+from freelane.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def problems(routes: GilRoutes, settings: Settings, report: Report) -> Iterable[
         for item in report.extensions:
             if item.state == "no wheel for this interpreter":
                 yield f"{item.name} is not there for this interpreter: name one that has it with --gil-python."
-    if settings.gil_auto == "off" and gilwatch.free_threaded() and report.unsafe:
+    if settings.gil_auto == "off" and gil_watch.free_threaded() and report.unsafe:
         names = ", ".join(item.name for item in report.unsafe)
         yield f"--gil-auto is off, and {names} will turn the GIL on for all."
 
@@ -93,9 +93,7 @@ def extension_table(extensions: Sequence[Extension]) -> str:
         if not item.unsafe:
             owner = f"{item.distribution} {item.version}".strip() or item.name
             safe[owner] = safe.get(owner, 0) + 1
-    rows += [
-        (f"{count} module{'s' if count > 1 else ''}", owner, "safe", "") for owner, count in sorted(safe.items())
-    ]
+    rows += [(f"{count} module{'s' if count > 1 else ''}", owner, "safe", "") for owner, count in sorted(safe.items())]
     if not rows:
         return "No extension modules beside Python's own and freelane's."
     return columns(("extension module", "version", "state", "what to do"), rows)

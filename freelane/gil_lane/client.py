@@ -8,8 +8,8 @@ import socket
 from collections import deque
 from typing import Any
 
-from freelane.fastcore import wire
-from freelane.fastcore.calls import PING, HTTPCall, Lane, WebSocketCall
+from freelane.fastcore.lane import protocol
+from freelane.fastcore.lane.client import PING, HTTPCall, Lane, WebSocketCall
 
 logger = logging.getLogger("freelane.error")
 
@@ -106,7 +106,7 @@ class LaneClient:
         """``process`` is to finish what it has and go."""
         for lane in self.lanes:
             if lane.process is process:
-                lane.link.write(wire.frame(wire.GOAWAY, 0, 0, b""))
+                lane.link.write(protocol.frame(protocol.GOAWAY, 0, 0, b""))
 
     def fail(self, reason: str) -> None:
         """No lane process can be had for now: do not let anybody wait for one."""

@@ -7,15 +7,15 @@ import logging
 import threading
 from typing import Any
 
-from freelane.adapters import route_table, share_state
-from freelane.adapters.entries import RouteTable
-from freelane.config import Settings
+from freelane.adapters.registry import route_table, share_state
+from freelane.adapters.route_model import RouteTable
 from freelane.errors import ConfigError
 from freelane.gil_lane import metrics
 from freelane.gil_lane.client import LaneClient
-from freelane.gil_lane.detect import Report
+from freelane.gil_lane.detect.report import Report
 from freelane.gil_lane.routes import GilRoutes, names_of, told
 from freelane.gil_lane.supervisor import Supervisor
+from freelane.settings import Settings
 
 logger = logging.getLogger("freelane.error")
 
@@ -62,8 +62,9 @@ class GilLane:
     def describe(self) -> str:
         """For the start line."""
         routes, count = self.routes, self.settings.gil_workers
-        what = "every route" if routes.everything else f"{len(routes.reasons) + len(routes.globs)} routes"
-        return f"gil lane: {what.replace('1 routes', '1 route') if what == '1 routes' else what} in {count} process{'es' if count > 1 else ''}"
+        number = len(routes.reasons) + len(routes.globs)
+        what = "every route" if routes.everything else "1 route" if number == 1 else f"{number} routes"
+        return f"gil lane: {what} in {count} process{'es' if count > 1 else ''}"
 
 
 def plan(app: Any, settings: Settings, target: str | None, report: Report | None) -> GilLane | None:

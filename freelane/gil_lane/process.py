@@ -18,16 +18,17 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from freelane import gilwatch, logs, processes, rundown
-from freelane.adapters import adapt, join_state
+from freelane.adapters.registry import adapt, join_state
 from freelane.errors import StartupError
-from freelane.fastcore import wire
-from freelane.fastcore.executor import Executor
-from freelane.fastcore.gateway import Gateway
-from freelane.fastcore.lane import LoopLane
-from freelane.fastcore.streams import Connection
-from freelane.lifespan import Lifespan
+from freelane.fastcore.asgi.gateway import Gateway
+from freelane.fastcore.lane import protocol
+from freelane.fastcore.lane.server import Connection
+from freelane.fastcore.threads.executor import Executor
+from freelane.fastcore.threads.loop_queue import LoopQueue
+from freelane.gil_lane import gil_watch
 from freelane.loader import load
+from freelane.server import logs, processes, shutdown
+from freelane.server.lifespan import Lifespan
 
 logger = logging.getLogger("freelane.error")
 
@@ -49,9 +50,9 @@ class Process:
         self.spec = spec
         self.socks = socks
         self.loop = asyncio.new_event_loop()
-        self.lane = LoopLane(self.loop)
+        self.lane = LoopQueue(self.loop)
         # With its GIL on, a free-threaded build is slower at two computations in turns than at one by one.
-        cores = 1 if gilwatch.free_threaded() and gilwatch.enabled() else 0
+        cores = 1 if gil_watch.free_threaded() and gil_watch.enabled() else 0
         self.executor = Executor(spec["threads"], spec["backlog"], spec["name"], cores)
         self.connections: list[Connection] = []
         self.gateway: Any = None
@@ -84,20 +85,20 @@ class Process:
         self.way = adapted.bind(self.gateway)
         self.connections = [Connection(self, sock) for sock in self.socks]
         for connection in self.connections:
-            connection.link.write(wire.frame(wire.READY, 0, 0, b""))
+            connection.link.write(protocol.frame(protocol.READY, 0, 0, b""))
         self.loop.run_until_complete(self.main())
         if spec["lifespan"] == "auto":
             self.loop.run_until_complete(lifespan.shutdown())
-        self.loop.run_until_complete(rundown.clear())
+        self.loop.run_until_complete(shutdown.clear())
         return 0
 
     def fail(self, reason: str) -> int:
         """Tell the server why this process cannot serve."""
-        data = reason.encode("utf-8", "replace")[-wire.MAX_REASON :]
+        data = reason.encode("utf-8", "replace")[-protocol.MAX_REASON :]
         for sock in self.socks:
             try:
                 sock.setblocking(True)
-                sock.sendall(wire.frame(wire.FAILED, 0, 0, data))
+                sock.sendall(protocol.frame(protocol.FAILED, 0, 0, data))
             except OSError:
                 pass
         return EXIT_STARTUP
@@ -113,7 +114,7 @@ class Process:
         while self.busy and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         tasks = [exchange.task for exchange in self.gateway.active if exchange.task is not None]
-        await rundown.cancel(tasks)
+        await shutdown.cancel(tasks)
 
     @property
     def busy(self) -> bool:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from freelane.adapters.entries import RouteEntry, RouteTable
-from freelane.fastcore.router import Router
-from freelane.gil_lane.marks import marked
+from freelane.adapters.route_model import RouteEntry, RouteTable
+from freelane.fastcore.routing.router import Router
+from freelane.gil_lane.decorator import marked
 
 
 class GilRoutes:

@@ -6,10 +6,10 @@ import os
 import sys
 import tempfile
 
-from freelane import gilwatch
-from freelane.config import Settings
-from freelane.gil_lane import standins
-from freelane.gil_lane.detect import Report, detect
+from freelane.gil_lane import gil_watch
+from freelane.gil_lane.detect import import_stubs
+from freelane.gil_lane.detect.report import Report, detect
+from freelane.settings import Settings
 
 # The descriptor of a file with the report that the process before the restart has made.
 HANDED_OVER = "FREELANE_GIL_REPORT"
@@ -27,12 +27,12 @@ def prepare(target: str, settings: Settings, restart: bool) -> Report | None:
     if restart and (settings.gil or marked):
         keep_gil_off(report)
     if report is not None:
-        standins.install(report.foreign)
+        import_stubs.install(report.foreign)
     return report
 
 
 def wants_report(settings: Settings) -> bool:
-    return settings.gil_python is not None or (settings.gil_auto == "on" and gilwatch.free_threaded())
+    return settings.gil_python is not None or (settings.gil_auto == "on" and gil_watch.free_threaded())
 
 
 def handed_over() -> Report | None:
@@ -47,7 +47,7 @@ def handed_over() -> Report | None:
 
 def keep_gil_off(report: Report | None = None) -> None:
     """Restart this process with ``-X gil=0``, unless whoever started it has decided."""
-    if not gilwatch.free_threaded() or gilwatch.decided():
+    if not gil_watch.free_threaded() or gil_watch.decided():
         return
     file = tempfile.TemporaryFile("w")
     file.write(report.to_json() if report is not None else "")

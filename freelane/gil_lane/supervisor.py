@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from freelane.config import Settings
-from freelane.fastcore.calls import Load
+from freelane.fastcore.lane.client import Load
+from freelane.settings import Settings
 
 logger = logging.getLogger("freelane.error")
 

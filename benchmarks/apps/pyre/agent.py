@@ -1,7 +1,7 @@
 """An AI agent's server: tools over MCP, answers as server-sent events, conversations in shared state.
 
-    freelane run benchmarks.apps.pyre.agent:app
-    curl -N 'http://127.0.0.1:8000/chat/bob?prompt=hello'
+freelane run benchmarks.apps.pyre.agent:app
+curl -N 'http://127.0.0.1:8000/chat/bob?prompt=hello'
 """
 
 from __future__ import annotations

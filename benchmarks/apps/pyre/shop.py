@@ -1,6 +1,6 @@
 """A REST API: accounts with sessions in cookies, items checked by pydantic, pictures uploaded.
 
-    freelane run benchmarks.apps.pyre.shop:app
+freelane run benchmarks.apps.pyre.shop:app
 """
 
 from __future__ import annotations

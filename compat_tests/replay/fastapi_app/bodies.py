@@ -210,7 +210,7 @@ def file_upload(file: UploadFile, note: Annotated[str, Form()] = "none") -> Any:
 
 
 @both.post("/file/several")
-def file_several(files: list[UploadFile], blobs: Annotated[list[bytes], File()] = []) -> Any:  # noqa: B006
+def file_several(files: list[UploadFile], blobs: Annotated[list[bytes], File()] = []) -> Any:
     return [[file.filename for file in files], [len(blob) for blob in blobs]]
 
 

@@ -133,8 +133,8 @@ def query_styled(q: str = Query("fixed", min_length=3, alias="item-query", depre
 
 @both.get("/query/lists")
 def query_lists(
-    tags: Annotated[list[str], Query()] = ["none"],  # noqa: B006
-    numbers: Annotated[set[int], Query()] = set(),  # noqa: B006
+    tags: Annotated[list[str], Query()] = ["none"],
+    numbers: Annotated[set[int], Query()] = set(),
     pair: Annotated[tuple[int, str] | None, Query()] = None,
 ) -> Any:
     return seen(tags=tags, numbers=sorted(numbers), pair=pair)

@@ -1,0 +1,129 @@
+"""Every private name of FastAPI, pydantic and OpenTelemetry that this adapter uses, and the versions it knows.
+
+A name that has moved, or a version that is not known, takes FastAPI's own path. Tested by
+compat_tests/test_framework_contract.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from freelane.adapters.compat import versions
+
+# The FastAPI releases that the compiled path is tested with, both ends included.
+OLDEST = (0, 161)
+NEWEST = (0, 165)
+
+PRIVATE = (
+    "fastapi.applications:ExceptionTelemetryMiddleware",
+    "fastapi.dependencies.models:_get_cache_key",
+    "fastapi.dependencies.models:_get_oauth_scopes",
+    "fastapi.dependencies.models:_is_async_gen_callable",
+    "fastapi.dependencies.models:_is_coroutine_callable",
+    "fastapi.dependencies.models:_is_gen_callable",
+    "fastapi.dependencies.utils:_get_form_models",
+    "fastapi.dependencies.utils:_get_param_aliases",
+    "fastapi.dependencies.utils:_get_param_model",
+    "fastapi.dependencies.utils:_is_json_field",
+    "fastapi.dependencies.utils:_should_embed_body_fields",
+    "fastapi.dependencies.utils:_solve_generator",
+    "fastapi.dependencies.utils:request_body_to_args",
+    "fastapi.dependencies.utils:request_params_to_args",
+    "fastapi.middleware.asyncexitstack:AsyncExitStackMiddleware",
+    "fastapi.routing:_EffectiveRouteContext",
+    "fastapi.routing:_FASTAPI_SCOPE_KEY",
+    "fastapi.routing:_IncludedRouter",
+    "fastapi.routing:_build_response_args",
+    "fastapi.routing:_extract_endpoint_context",
+    "fastapi.routing:get_request_handler",
+    "fastapi.routing:request_response",
+    "fastapi.routing:serialize_response",
+)
+
+# Private names that the newer of those releases have: limits of bodies, then of forms.
+OPTIONAL = (
+    "fastapi._body_limit:get_body_limit_error",
+    "fastapi.applications:AppBodyLimitMiddleware",
+    "fastapi.routing:_resolve_form_limits",
+    "starlette.middleware.body_limit:MAX_BODY_SIZE_SCOPE_KEY",
+)
+
+# What FastAPI's request handler closes over, which is all that it knows of its route.
+HANDLER = frozenset({
+    "actual_response_class", "actual_strict_content_type", "body_field", "dependant",
+    "dependency_overrides_provider", "embed_body_fields", "is_body_form", "is_coroutine",
+    "is_json_stream", "is_sse_stream", "response_class", "response_field", "response_model_by_alias",
+    "response_model_exclude", "response_model_exclude_defaults", "response_model_exclude_none",
+    "response_model_exclude_unset", "response_model_include", "status_code", "stream_item_field",
+})  # fmt: skip
+
+# Functions that tracing tools replace, to see every call.
+REPLACED = (
+    "fastapi.routing:run_endpoint_function",
+    "fastapi.routing:serialize_response",
+    "fastapi.routing:solve_dependencies",
+)
+# The way of JSON in and out, which apps that prefer another library replace.
+READS_JSON = (
+    "json:loads",
+    "starlette.requests:Request.body",
+    "starlette.requests:Request.json",
+    "starlette.requests:json",
+)
+WRITES_JSON = (
+    "fastapi.routing:jsonable_encoder",
+    "json:dumps",
+    "starlette.responses:JSONResponse.render",
+    "starlette.responses:json",
+)
+# Where those are defined.
+HOMES = (
+    "fastapi.dependencies.utils",
+    "fastapi.encoders",
+    "fastapi.routing",
+    "json",
+    "starlette.requests",
+    "starlette.responses",
+)
+
+# (module, global) that hold OpenTelemetry's providers; None while nobody has set one.
+PROVIDERS = (
+    ("opentelemetry.trace", "_TRACER_PROVIDER"),
+    ("opentelemetry.metrics._internal", "_METER_PROVIDER"),
+    ("opentelemetry._logs._internal", "_LOGGER_PROVIDER"),
+)
+
+
+def release() -> tuple[int, int]:
+    """(major, minor) of the installed FastAPI."""
+    return versions.release("fastapi")
+
+
+def replaced(names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that mean something else by now than where they come from."""
+    files = [importlib.import_module(home).__file__ for home in HOMES]
+    return [
+        name
+        for name, (_, _, value) in zip(names, marks(names), strict=True)
+        if value is not json and getattr(getattr(value, "__code__", None), "co_filename", None) not in files
+    ]
+
+
+def marks(names: Iterable[str]) -> list[tuple[Any, str, Any]]:
+    """(object, attribute, value) of each of ``names``, as ``fastcore.dispatch.Guard`` takes them."""
+    found = []
+    for name in names:
+        module, _, path = name.partition(":")
+        *outer, attribute = path.split(".")
+        holder = functools.reduce(getattr, outer, importlib.import_module(module))
+        found.append((holder, attribute, getattr(holder, attribute)))
+    return found
+
+
+def obstacle() -> str:
+    """Why this FastAPI cannot be compiled, in words; empty where it can."""
+    return versions.obstacle("fastapi", OLDEST, NEWEST, PRIVATE)

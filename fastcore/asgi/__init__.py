@@ -1,0 +1,1 @@
+"""ASGI over Granian's protocols: gateway, scopes, exchanges. Imports threads and routing."""

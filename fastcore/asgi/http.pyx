@@ -1,0 +1,535 @@
+# cython: language_level=3, freethreading_compatible=True
+"""HTTP over ASGI 3 (asgi.readthedocs.io, HTTP message format) on Granian's RSGI or ASGI protocol.
+
+The order of messages, and the errors for breaking it, are those of uvicorn, which is what
+an unchanged app was tested with.
+"""
+import asyncio
+import functools
+
+from freelane.fastcore.asgi.gateway cimport Gateway
+from freelane.fastcore.asgi.headers cimport check_headers, content_length, text_headers
+
+cdef enum:
+    # Request body, as far as the app was told.
+    UNOPENED = 0
+    OPEN = 1
+    ENDED = 2      # the last chunk is queued or was handed out
+    CUT = 3        # the client went away before the end
+
+cdef enum:
+    # Response.
+    IDLE = 0
+    HELD = 1       # the app sent its start; nothing is on the wire
+    STREAMING = 2
+    COMPLETE = 3
+
+# A sender that is further ahead than this waits for the client (bytes).
+cdef long long PACE_BYTES = 1 << 20
+
+cdef list ERROR_HEADERS = [
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"content-length", b"21"),
+    (b"connection", b"close"),
+]
+
+
+cdef class HTTPExchange:
+    """``receive`` and ``send`` for one request, and the task that runs the app with them."""
+
+    def __cinit__(self, Gateway gateway, object proto, object source, object scope):
+        self.gateway = gateway
+        self.proto = proto
+        self.source = source
+        self.scope = scope
+        self.app = gateway.app
+        self.loop = gateway.loop
+        self.rsgi = gateway.rsgi
+        self.head = scope["method"] == "HEAD"
+        self.body_stage = UNOPENED
+        self.body_left = -1
+        self.stage = IDLE
+        self.stepping = False
+
+    cpdef object start(self, object context):
+        """Run the app in a task that takes its first step at once."""
+        # While the first step runs, a start message need not arrange for its own flush.
+        self.stepping = True
+        self.task = asyncio.Task(self.run(), loop=self.loop, eager_start=True, context=context)
+        self.stepping = False
+        if self.stage == HELD:
+            self.flush_held()
+
+    async def run(self):
+        """Call the app; answer for it when it fails."""
+        cdef Gateway gateway = self.gateway
+        gateway.active.add(self)
+        try:
+            if self.answer is None:
+                result = await self.app(self.scope, self.receive, self.send)
+            else:
+                result = await self.answer(self)
+        except BaseException as exc:
+            gateway.log_error("Exception in ASGI application\n", exc)
+            self.fail()
+            if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+                raise
+        else:
+            if result is not None:
+                gateway.log_error(f"ASGI callable should return None, but returned '{result}'.", None)
+                self.cut()
+            elif self.stage == IDLE and not self.disconnected:
+                gateway.log_error("ASGI callable returned without starting response.", None)
+                self.fail()
+            elif self.stage != COMPLETE and not self.disconnected:
+                gateway.log_error("ASGI callable returned without completing response.", None)
+                self.cut()
+        finally:
+            # A stream ends when its transport goes, and a traceback may keep this object.
+            self.stream = None
+            if self.watching is not None:
+                self.unwatch()
+            self.task = None
+            self.watcher = None
+            self.answer = None
+            if self.reading is None:
+                self.proto = None
+            gateway.active.discard(self)
+
+    # -- receive
+
+    async def receive(self):
+        """The next event: ``http.request`` until the body ends, then ``http.disconnect``."""
+        cdef object waiter
+        while True:
+            if self.disconnected or self.stage == COMPLETE:
+                return {"type": "http.disconnect"}
+            if self.body_stage == UNOPENED:
+                self.open_body()
+            if self.chunks:
+                data = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
+                self.chunks = None
+                return {"type": "http.request", "body": data, "more_body": self.body_stage == OPEN}
+            if self.body_stage == CUT:
+                self.disconnected = True
+                continue
+            if self.body_stage == OPEN:
+                if self.reading is None:
+                    self.read_next()
+                    continue
+            elif self.watching is None:
+                self.watch()
+                continue
+            waiter = self.loop.create_future()
+            if self.waiters is None:
+                self.waiters = []
+            self.waiters.append(waiter)
+            await waiter
+
+    async def body(self):
+        """The whole request body. Raises ConnectionError when the client goes away before its end."""
+        cdef list parts = []
+        cdef object message
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionError("the client went away before the end of the body")
+            if not message["more_body"] and not parts:
+                return message["body"]
+            parts.append(message["body"])
+            if not message["more_body"]:
+                return b"".join(parts)
+
+    def take_body(self, bytes data):
+        """Let the app receive a body that was read before this exchange began."""
+        self.body_stage = ENDED
+        self.chunks = [data]
+
+    cdef object wake(self):
+        cdef list waiters = self.waiters
+        self.waiters = None
+        if waiters is not None:
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    cdef object as_future(self, object awaitable):
+        if not hasattr(awaitable, "add_done_callback"):
+            return asyncio.ensure_future(awaitable, loop=self.loop)
+        return awaitable
+
+    cdef object open_body(self):
+        cdef object headers, length
+        self.body_stage = OPEN
+        if not self.rsgi:
+            headers = dict(self.source["headers"])
+            length = headers.get(b"content-length")
+            chunked = b"transfer-encoding" in headers
+        else:
+            headers = self.source.headers
+            length = headers.get("content-length")
+            chunked = "transfer-encoding" in headers
+        if chunked:
+            length = None  # RFC 9112, 6.3: it overrides Content-Length
+        elif length is None and self.scope["http_version"] in ("1.0", "1.1"):
+            length = "0"
+        if length is not None and length.isdigit():
+            self.body_left = int(length)
+            if self.body_left == 0:
+                self.body_stage = ENDED
+                self.chunks = [b""]
+                return None
+        if self.rsgi:
+            # The streaming form: the other one waits for the whole body, which a client
+            # that waits for our answer first would never send.
+            self.proto.__aiter__()
+
+    def body_was_read(self):
+        """Say that the request's body was taken from the protocol already."""
+        self.body_stage = ENDED
+
+    cdef object read_next(self):
+        cdef object awaitable
+        try:
+            awaitable = self.proto.__anext__() if self.rsgi else self.proto.receive()
+        except StopAsyncIteration:
+            self.end_body()
+            return None
+        self.reading = awaitable = self.as_future(awaitable)
+        awaitable.add_done_callback(self.on_read)
+        # Granian may lose a callback added while the result arrives, so look once more;
+        # a second call finds that nothing is being read.
+        if awaitable.done():
+            self.on_read(awaitable)
+
+    def on_read(self, awaitable):
+        if awaitable is not self.reading:
+            return
+        self.reading = None
+        try:
+            message = awaitable.result()
+        except BaseException:
+            self.body_stage = CUT
+            self.wake()
+            return
+        if self.stage == COMPLETE:
+            # Nobody reads on, but a client that sends first and reads then must not hang.
+            if message if self.rsgi else message.get("more_body", False):
+                self.read_next()
+            else:
+                self.proto = None
+            return
+        if not self.rsgi:
+            self.on_message(message)
+        elif message:
+            self.ambiguous_end = False
+            self.add_chunk(message)
+        elif self.body_left > 0:
+            # RSGI's stream ends quietly when the client is cut off in mid-body.
+            self.body_stage = CUT
+        elif self.ambiguous_end:
+            # A second empty chunk comes after trailers and after an error.
+            if "trailer" in self.source.headers:
+                self.end_body()
+            else:
+                self.body_stage = CUT
+        else:
+            # Empty means the end, trailers or an error; after the end the iterator stops.
+            self.ambiguous_end = True
+            self.read_next()
+            if self.reading is not None:
+                return
+        self.wake()
+
+    cdef object add_chunk(self, bytes data):
+        if self.chunks is None:
+            self.chunks = []
+        self.chunks.append(data)
+        if self.body_left >= 0:
+            self.body_left -= len(data)
+            if self.body_left <= 0:
+                self.body_stage = ENDED
+
+    cdef object end_body(self):
+        if self.body_left > 0:
+            self.body_stage = CUT
+            return None
+        self.body_stage = ENDED
+        if self.chunks is None:
+            self.chunks = [b""]
+
+    cdef object on_message(self, dict message):
+        if message["type"] == "http.disconnect":
+            self.body_stage = CUT
+        elif message["more_body"]:
+            if message["body"]:
+                self.add_chunk(message["body"])
+        else:
+            if message["body"]:
+                self.add_chunk(message["body"])
+            if self.body_stage == OPEN:
+                self.end_body()
+
+    cdef object watch(self):
+        cdef object awaitable
+        if self.watching is not None:
+            return None
+        self.watching = awaitable = self.as_future(
+            self.proto.client_disconnect() if self.rsgi else self.proto.receive()
+        )
+        awaitable.add_done_callback(self.on_disconnect)
+        if awaitable.done():
+            self.on_disconnect(awaitable)
+
+    def on_disconnect(self, awaitable):
+        if awaitable is not self.watching:
+            return
+        self.watching = None
+        if self.stage == COMPLETE:
+            return
+        if not self.rsgi:
+            try:
+                if awaitable.result()["type"] != "http.disconnect":
+                    self.watch()
+                    return
+            except BaseException:
+                pass
+        self.disconnected = True
+        self.wake()
+
+    def unwatch(self):
+        # Its one waiter per connection would otherwise swallow a later request's event.
+        cdef object awaitable = self.watching
+        self.watching = None
+        if awaitable is not None:
+            awaitable.cancel()
+
+    # -- send
+
+    async def send(self, message):
+        """Take one event. Raises RuntimeError for one out of order or a bad header."""
+        cdef str kind
+        cdef bytes body
+        cdef object data
+        if self.disconnected:
+            return
+        kind = message["type"]
+        if self.stage == IDLE:
+            if kind != "http.response.start":
+                raise RuntimeError(f"Expected ASGI message 'http.response.start', but got '{kind}'.")
+            self.accept_start(message["status"], message.get("headers", ()))
+            self.start_response()
+            return
+        if self.stage == COMPLETE:
+            raise RuntimeError(f"Unexpected ASGI message '{kind}' sent, after response already completed.")
+        if kind != "http.response.body":
+            raise RuntimeError(f"Expected ASGI message 'http.response.body', but got '{kind}'.")
+        data = message.get("body", b"")
+        body = data if type(data) is bytes else bytes(memoryview(data))
+        if self.head:
+            body = b""
+            self.body_due = 0
+        elif self.sized:
+            if len(body) > self.body_due:
+                raise RuntimeError("Response content longer than Content-Length")
+            self.body_due -= len(body)
+        if message.get("more_body", False):
+            if self.stage == HELD:
+                self.open_stream()
+            if body:
+                pending = self.write(body)
+                if pending is not None:
+                    await self.settle(pending)
+                if self.unpaced > PACE_BYTES and not self.disconnected:
+                    self.unpaced = 0
+                    await self.gateway.drain(self.scope)
+            return
+        if self.sized and self.body_due != 0:
+            if self.stage == HELD:
+                self.open_stream()
+            if body:
+                self.write(body)
+            raise RuntimeError("Response content shorter than Content-Length")
+        if self.stage == HELD:
+            self.respond(body)
+        else:
+            pending = self.write(body) if body else None
+            if pending is not None:
+                await self.settle(pending)
+            self.finish()
+
+    cdef object accept_start(self, int status, object headers):
+        # Raises for what cannot be sent, and then has changed nothing.
+        cdef list checked = check_headers(headers)
+        cdef long long due = content_length(checked)
+        self.headers = text_headers(checked) if self.rsgi else checked
+        self.status = status
+        self.sized = due >= 0
+        self.body_due = due if due >= 0 else 0
+
+    cdef object start_response(self):
+        self.stage = HELD
+        if self.gateway.observed:
+            self.gateway.observe(self.scope, self.status, self.headers)
+        if not self.stepping:
+            self.loop.call_soon(self.flush_held)
+
+    def flush_held(self):
+        """Put the response's head on the wire if its body is not there yet."""
+        if self.stage == HELD:
+            self.open_stream()
+
+    cdef object open_stream(self):
+        cdef list headers = self.headers
+        self.stage = STREAMING
+        self.headers = None
+        if self.rsgi:
+            self.stream = self.proto.response_stream(self.status, headers)
+        else:
+            self.proto.send({"type": "http.response.start", "status": self.status, "headers": headers})
+            self.proto.send({"type": "http.response.body", "body": b"", "more_body": True})
+
+    cdef object write(self, bytes data):
+        # Returns what must be awaited before the next chunk, or None.
+        cdef object pending
+        self.unpaced += len(data)
+        if not self.rsgi:
+            pending = self.proto.send({"type": "http.response.body", "body": data, "more_body": True})
+            return pending if hasattr(pending, "add_done_callback") else None
+        try:
+            self.stream.send_bytes(data).__await__().__next__()
+        except StopIteration:
+            pass
+        except BaseException:
+            self.disconnected = True
+            self.stream = None
+            self.wake()
+        return None
+
+    async def settle(self, pending):
+        """Wait for one of Granian's awaitables, whose loop may stand for ours."""
+        waiter = self.loop.create_future()
+
+        def wake(_):
+            if not waiter.done():
+                waiter.set_result(None)
+
+        pending.add_done_callback(wake)
+        if pending.done():
+            wake(pending)
+        await waiter
+
+    cdef object finish(self):
+        self.stage = COMPLETE
+        self.stream = None
+        if not self.rsgi:
+            self.proto.send({"type": "http.response.body", "body": b"", "more_body": False})
+        self.completed()
+
+    def completed(self):
+        if self.watching is not None:
+            self.unwatch()
+        self.wake()
+        if self.body_stage < ENDED and self.reading is None and not self.disconnected:
+            method = self.scope["method"]
+            if method != "GET" and method != "HEAD":
+                self.discard_body()
+
+    def discard_body(self):
+        """Read what the app left of the request's body, and drop it."""
+        if asyncio._get_running_loop() is not self.loop:
+            self.gateway.lane.post(HTTPExchange.discard_body, self)
+            return
+        if self.proto is None:
+            return
+        if self.body_stage == UNOPENED:
+            self.open_body()
+        if self.body_stage == OPEN and self.reading is None:
+            self.read_next()
+
+    cdef object respond(self, bytes body):
+        # A whole response at once. Without a length uvicorn sends chunks, so a stream does.
+        if not self.sized and not self.head and self.status not in (204, 304):
+            self.open_stream()
+            if body:
+                self.write(body)
+            self.finish()
+            return None
+        self.stage = COMPLETE
+        if self.rsgi:
+            if body:
+                self.proto.response_bytes(self.status, self.headers, body)
+            else:
+                self.proto.response_empty(self.status, self.headers)
+        else:
+            self.proto.send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+            self.proto.send({"type": "http.response.body", "body": body, "more_body": False})
+        self.headers = None
+        self.completed()
+
+    cpdef bint respond_now(self, int status, object headers, object body):
+        """Send a whole response from a thread that has this exchange to itself.
+
+        Returns False, with nothing sent, for one that the app's own path must send or refuse.
+        """
+        cdef bytes data = body if type(body) is bytes else bytes(body)
+        if self.stage != IDLE or self.disconnected:
+            return False
+        try:
+            self.accept_start(status, headers)
+        except BaseException:
+            return False
+        if not self.head:
+            if self.sized:
+                if self.body_due != len(data):
+                    return False
+            elif status != 204 and status != 304:
+                return False
+        self.stage = HELD
+        if self.gateway.observed:
+            self.gateway.observe(self.scope, self.status, self.headers)
+        self.respond(b"" if self.head else data)
+        return True
+
+    def fail(self):
+        """Answer 500 if nothing was sent, else cut the response off."""
+        if self.disconnected or self.stage == COMPLETE:
+            return
+        if self.stage != IDLE:
+            self.cut()
+            return
+        self.accept_start(500, ERROR_HEADERS)
+        self.start_response()
+        self.body_due = 0
+        self.respond(b"" if self.head else b"Internal Server Error")
+
+    def cut(self):
+        """End an unfinished response so that the client cannot take it for a whole one."""
+        cdef bint chunked
+        if self.disconnected or self.stage == COMPLETE:
+            return
+        if self.stage == IDLE:
+            self.fail()
+            return
+        if self.stage == HELD:
+            self.open_stream()
+        chunked = not self.sized or not self.body_due
+        self.stage = COMPLETE
+        # A sized response that ends early makes the server close; a chunked one would look
+        # whole, so its stream is kept until the connection is broken.
+        stream, self.stream = self.stream, None
+        release = functools.partial(release_stream, self.proto, stream, self.rsgi)
+        if chunked and not self.head:
+            self.gateway.cut(self.scope, release)
+        else:
+            release()
+        self.completed()
+
+
+def release_stream(proto, stream, rsgi):
+    """Let the server end a response; over RSGI dropping ``stream`` does."""
+    if not rsgi:
+        try:
+            proto.send({"type": "http.response.body", "body": b"", "more_body": False})
+        except RuntimeError:
+            pass

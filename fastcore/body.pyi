@@ -1,9 +1,0 @@
-from typing import Any
-
-from typing_extensions import disjoint_base
-
-@disjoint_base
-class WholeBody:
-    watcher: Any
-    proto: Any
-    def __call__(self, future: Any) -> None: ...

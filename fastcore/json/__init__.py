@@ -1,0 +1,1 @@
+"""JSON and query strings. Imports nothing of ours."""

@@ -1,0 +1,545 @@
+# cython: language_level=3, freethreading_compatible=True
+"""One worker's connection to a lane process, and the requests and WebSockets on it.
+
+A call belongs to the thread of its worker's loop. A request without a body whose whole
+response comes in one frame costs no task; any other is run by its exchange's own task, as an
+ASGI app that speaks to the lane. Frames: fastcore/lane/protocol.pyx.
+"""
+import asyncio
+from collections import deque
+
+from freelane.fastcore.lane import protocol
+
+from freelane.fastcore.lane.transport cimport Link
+from freelane.fastcore.lane.protocol cimport decode_response, encode_request, frame, frame_head, has_body
+
+cdef int READY = protocol.READY
+cdef int FAILED = protocol.FAILED
+cdef int RESPONSE = protocol.RESPONSE
+cdef int BODY = protocol.BODY
+cdef int ACCEPT = protocol.ACCEPT
+cdef int MESSAGE = protocol.MESSAGE
+cdef int CLOSE = protocol.CLOSE
+cdef int CREDIT = protocol.CREDIT
+cdef int RESET = protocol.RESET
+cdef int PONG = protocol.PONG
+cdef int END = protocol.END
+cdef int TEXT = protocol.TEXT
+cdef int SOON = protocol.SOON
+cdef Py_ssize_t WINDOW = protocol.WINDOW
+cdef Py_ssize_t MAX_CHUNK = protocol.MAX_CHUNK
+cdef Py_ssize_t MAX_INLINE = protocol.MAX_INLINE
+cdef Py_ssize_t HEADER_SIZE = protocol.HEADER_SIZE
+
+# A client is watched when its call takes longer than this, and a lane process is asked for a
+# sign of life so often (seconds).
+cdef double LONG = 0.1
+PING = 1.0
+
+# Kinds of events that come from this process and not from the lane; the payload is a status.
+REFUSED = 0
+PHRASES = {500: b"Internal Server Error", 502: b"Bad Gateway", 503: b"Service Unavailable", 504: b"Gateway Timeout"}
+COPY = 1 << 14
+
+
+def error_headers(status):
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(PHRASES[status])).encode("ascii")),
+    ]
+    return [*headers, (b"retry-after", b"1")] if status == 503 else headers
+
+
+cdef class Load:
+    """What one worker knows of one lane process: requests, and seconds. Any thread may read it."""
+
+
+cdef class Lane:
+    """One worker's connection to one lane process. Belongs to the loop's thread."""
+
+    def __cinit__(self, client, process, sock):
+        self.client = client
+        self.process = process
+        self.load = process.loads[client.index]
+        self.calls = {}
+        self.last = 0
+        self.busy = 0
+        self.ready = False
+        self.alive = True
+        self.pinged = None
+        self.link = Link(client.loop, sock, protocol.FROM_LANE, self.on_frame, self.on_closed)
+
+    @property
+    def free(self):
+        process = self.process
+        # One that was killed may not be gone yet.
+        return self.ready and self.busy < self.client.limit and not process.retired and not process.reason
+
+    cdef unsigned int open(self, Call call, double waited) except 0:
+        """Give ``call`` a stream of this lane; returns its number."""
+        self.last += 1
+        self.calls[self.last] = call
+        self.busy += 1
+        cdef Load load = self.load
+        load.busy += 1
+        load.requests += 1
+        if waited:
+            load.waited += waited
+        if self.client.counted:
+            self.process.count()
+        return self.last
+
+    cdef object began(self, double worked):
+        """A call has its answer, or the beginning of it."""
+        self.busy -= 1
+        cdef Load load = self.load
+        load.busy -= 1
+        load.worked += worked
+        if self.client.queue:
+            self.client.loop.call_soon(self.client.serve_queue)
+
+    def on_frame(self, int kind, int flags, unsigned int stream, bytes payload):
+        if stream:
+            call = self.calls.get(stream)
+            if call is not None:
+                (<Call>call).on_frame(kind, flags, payload)
+            elif stream > self.last:
+                raise protocol.ProtocolError(f"stream {stream} never began")
+        elif kind == READY:
+            self.ready = True
+            self.process.on_ready()
+            self.client.failure = None
+            self.client.serve_queue()
+        elif kind == FAILED:
+            self.process.on_failed(payload.decode("utf-8", "replace"))
+        elif kind == PONG:
+            self.pinged = None
+        else:
+            raise protocol.ProtocolError(f"a frame of kind {kind} without a stream")
+
+    def on_closed(self, error):
+        """The process is gone, or cannot be understood any more: what it had is lost."""
+        self.alive = self.ready = False
+        if error is not None:
+            self.process.kill(f"its connection broke: {error}")
+        calls = list(self.calls.values())
+        self.process.lost += len(calls)
+        self.client.lanes.remove(self)
+        for call in calls:
+            call.fail(self.process.loss_status(call))
+        self.client.serve_queue()
+
+    def sweep(self, now):
+        """Look for calls that take too long, and for clients that left."""
+        timeout = self.client.timeout
+        for call in list(self.calls.values()):
+            age = now - call.since
+            if not call.begun and age > timeout:
+                route = call.exchange.scope["path"]
+                self.process.kill(f"{route} took longer than --gil-timeout {timeout:g}")
+                call.fail(504)
+            elif age > LONG:
+                call.look_for_disconnect()
+
+    def ping(self, now):
+        """End a process that does nothing any more, for a background task that never returns."""
+        if self.pinged is None:
+            self.pinged = now
+            self.link.write(protocol.number_frame(protocol.PING, 0, 0))
+        elif now - self.pinged > self.client.timeout + PING:
+            self.process.kill(f"it was busy for longer than --gil-timeout {self.client.timeout:g}")
+
+
+cdef class Call:
+    """What HTTP and WebSocket calls share: their place in a lane, credit, events."""
+
+    def __cinit__(self, client, exchange):
+        self.client = client
+        self.exchange = exchange
+        self.lane = None
+        self.stream = 0
+        # When it began to wait for a lane, and when the lane was last given something (loop time).
+        self.queued = self.since = client.loop.time()
+        self.waited = False
+        self.begun = False
+        self.over = False
+        self.running = False
+        self.events = None
+        self.waiter = None
+        self.credit = WINDOW
+        self.earned = None
+        self.room = WINDOW
+        self.used = 0
+        self.watch = None
+        self.gone = False
+
+    # -- the lane
+
+    cpdef object dispatch(self, Lane lane):
+        """Hand this call to ``lane``."""
+        self.lane = lane
+        if self.waited:
+            self.since = self.client.loop.time()
+        self.stream = lane.open(self, self.since - self.queued if self.waited else 0.0)
+        try:
+            lane.link.write(self.request())
+        except Exception as exc:
+            self.client.log_error("The request could not be handed to the gil lane\n", exc)
+            self.fail(500)
+
+    cpdef bytes request(self):
+        """The REQUEST frame. Raises ValueError for one beyond the protocol's limits."""
+        raise NotImplementedError
+
+    cdef object begin(self):
+        # The lane has answered: its time no longer counts.
+        if not self.begun and self.lane is not None:
+            self.begun = True
+            self.lane.began(self.client.loop.time() - self.since)
+
+    cpdef object finish(self):
+        """Nothing more of this call concerns the lane."""
+        cdef Lane lane
+        if self.over:
+            return
+        self.over = True
+        lane = self.lane
+        if lane is None:
+            self.client.forget(self)
+        else:
+            if not self.begun:
+                self.begun = True
+                lane.began(self.client.loop.time() - self.since)
+            lane.calls.pop(self.stream, None)
+        watch = self.watch
+        if watch is not None:
+            self.watch = None
+            if watch is not asyncio.current_task(self.client.loop):
+                watch.cancel()
+        if self.earned is not None and not self.earned.done():
+            self.earned.set_result(None)
+
+    cpdef object reset(self):
+        """Tell the lane that nobody waits for this call."""
+        if not self.over:
+            if self.lane is not None:
+                self.lane.link.write(frame(RESET, 0, self.stream, b""))
+            self.finish()
+
+    cpdef object fail(self, int status):
+        """Answer with ``status``: the lane is lost (502), not to be had (503) or too slow (504)."""
+        self.finish()
+        self.push((REFUSED, 0, status))
+
+    cpdef object on_frame(self, int kind, int flags, bytes payload):
+        if kind == CREDIT:
+            self.credit += protocol.decode_number(payload)
+            if self.credit > 0 and self.earned is not None and not self.earned.done():
+                self.earned.set_result(None)
+            return
+        if kind == BODY or kind == MESSAGE:
+            if self.room <= 0:
+                raise protocol.ProtocolError(f"stream {self.stream} had no credit left")
+            self.room -= len(payload) + HEADER_SIZE
+        if kind == RESPONSE or kind == ACCEPT:
+            if self.begun:
+                raise protocol.ProtocolError(f"stream {self.stream} has two responses")
+            self.begin()
+        self.push((kind, flags, payload))
+
+    # -- the exchange's task
+
+    cpdef object push(self, tuple event):
+        if self.events is None:
+            self.events = deque()
+        self.events.append(event)
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    async def next_event(self):
+        """What the lane sent next; None when the client is gone."""
+        while not self.events:
+            if self.gone:
+                return None
+            self.waiter = self.client.loop.create_future()
+            await self.waiter
+            self.waiter = None
+        return self.events.popleft()
+
+    def leave(self):
+        """The client is gone."""
+        self.gone = True
+        self.reset()
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    async def send_payload(self, kind, flags, data):
+        """Send a payload of any size to the lane, as its credit allows."""
+        loop = self.client.loop
+        for start in range(0, len(data) or 1, MAX_CHUNK):
+            while self.credit <= 0 and not self.over:
+                self.earned = loop.create_future()
+                await self.earned
+                self.earned = None
+            if self.over or self.lane is None:
+                return
+            self.since = loop.time()
+            chunk = data if len(data) <= MAX_CHUNK else data[start : start + MAX_CHUNK]
+            last = start + MAX_CHUNK >= len(data)
+            self.credit -= len(chunk) + HEADER_SIZE
+            kept = flags if last else flags & ~END
+            link = self.lane.link
+            if len(chunk) <= COPY:
+                link.write(frame(kind, kept, self.stream, chunk))
+            else:
+                link.write(frame_head(kind, kept, self.stream, len(chunk)))
+                link.write(chunk)
+
+    cpdef object take(self, Py_ssize_t size):
+        """The client was sent ``size`` bytes: let the lane send more."""
+        self.used += size
+        if self.used > WINDOW // 4 and not self.over and self.lane is not None:
+            self.lane.link.write(protocol.number_frame(CREDIT, self.stream, self.used))
+            self.room += self.used
+            self.used = 0
+
+
+cdef class HTTPCall(Call):
+    """One request."""
+
+    def __cinit__(self, client, exchange):
+        self.body = b""
+        self.more = False
+
+    def start(self):
+        """Begin, on the loop's thread."""
+        if has_body(self.exchange.scope):
+            self.run_exchange()
+        else:
+            self.client.submit(self)
+
+    cpdef bytes request(self):
+        inline = len(self.body) <= MAX_INLINE
+        return encode_request(
+            self.stream, self.exchange.scope, self.body if inline else b"", inline and not self.more
+        )
+
+    cpdef object dispatch(self, Lane lane):
+        Call.dispatch(self, lane)
+        body, self.body = self.body, b""
+        inline = len(body) <= MAX_INLINE
+        if not self.over and (self.more or not inline):
+            self.watch = self.client.loop.create_task(self.upload(b"" if inline else body))
+
+    def run_exchange(self):
+        self.running = True
+        self.exchange.app = self.run
+        self.exchange.start(self.client.context())
+
+    cpdef object on_frame(self, int kind, int flags, bytes payload):
+        if self.running or kind != RESPONSE or not flags & END:
+            Call.on_frame(self, kind, flags, payload)
+            if not self.running and not self.gone and self.events:
+                self.run_exchange()
+            return
+        self.finish()
+        status, headers, body = decode_response(payload)
+        if not self.exchange.respond_now(status, headers, body):
+            self.push((kind, flags, payload))
+            self.run_exchange()
+
+    cpdef object fail(self, int status):
+        if self.running:
+            Call.fail(self, status)
+        else:
+            self.finish()
+            if status == 500:
+                self.exchange.fail()
+            else:
+                self.exchange.respond_now(status, error_headers(status), PHRASES[status])
+
+    # -- what the client sends
+
+    async def upload(self, data):
+        """Send the rest of the body, then wait for the client to leave."""
+        receive = self.exchange.receive
+        more = self.more
+        while True:
+            if data or not more:
+                await self.send_payload(BODY, 0 if more else END, data)
+            if not more:
+                break
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.leave()
+                return
+            data, more = message["body"], message["more_body"]
+        await self.wait_for_disconnect()
+
+    async def wait_for_disconnect(self):
+        while (await self.exchange.receive())["type"] != "http.disconnect":
+            pass
+        if not self.over:
+            self.leave()
+
+    def look_for_disconnect(self):
+        """Watch the client of a call that takes longer than most."""
+        if self.watch is None and not self.over and not self.more and self.lane is not None:
+            self.watch = self.client.loop.create_task(self.wait_for_disconnect())
+
+    # -- what the lane sends
+
+    async def run(self, scope, receive, send):
+        """The ASGI app of an exchange that is more than one frame each way."""
+        try:
+            if self.lane is None and not self.over:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                self.body, self.more = message["body"], message["more_body"]
+                self.client.submit(self)
+            await self.deliver(send)
+        finally:
+            self.reset()
+
+    async def deliver(self, send):
+        started = False
+        while (event := await self.next_event()) is not None:
+            kind, flags, payload = event
+            if kind == BODY:
+                if not started:
+                    raise protocol.ProtocolError("a body before its response")
+                await send({"type": "http.response.body", "body": payload, "more_body": not flags & END})
+                self.take(len(payload) + HEADER_SIZE)
+                if flags & END:
+                    self.finish()
+                    return
+            elif kind == RESPONSE:
+                status, headers, body = decode_response(payload)
+                if flags & SOON and not self.events and not self.over:
+                    following = await self.next_event()
+                    if following is None:
+                        return
+                    assert self.events is not None
+                    self.events.appendleft(following)
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                started = True
+                if body or flags & END:
+                    await send({"type": "http.response.body", "body": body, "more_body": not flags & END})
+                if flags & END:
+                    self.finish()
+                    return
+            elif started:
+                # The lane gave up on it, or was lost: the client must not take it for whole.
+                self.finish()
+                self.exchange.cut()
+                return
+            else:
+                self.finish()
+                await self.answer(send, payload if kind == REFUSED else 502)
+                return
+
+    async def answer(self, send, status):
+        if status == 500:
+            self.exchange.fail()
+            return
+        await send({"type": "http.response.start", "status": status, "headers": error_headers(status)})
+        await send({"type": "http.response.body", "body": PHRASES[status]})
+
+
+cdef class WebSocketCall(Call):
+    """One WebSocket."""
+
+    def start(self):
+        self.running = True
+        self.exchange.app = self.run
+        self.exchange.start(self.client.context())
+
+    cpdef bytes request(self):
+        return encode_request(self.stream, self.exchange.scope, b"", False)
+
+    cpdef object dispatch(self, Lane lane):
+        Call.dispatch(self, lane)
+        if not self.over:
+            self.watch = self.client.loop.create_task(self.upload())
+
+    def look_for_disconnect(self):
+        pass
+
+    async def run(self, scope, receive, send):
+        try:
+            await receive()  # websocket.connect
+            self.client.submit(self)
+            await self.deliver(send)
+        finally:
+            self.reset()
+
+    async def upload(self):
+        """Send what the client sends, until it leaves."""
+        while not self.over:
+            event = await self.exchange.receive()
+            if event["type"] == "websocket.disconnect":
+                if not self.over and self.lane is not None:
+                    code, reason = event.get("code", 1005), event.get("reason") or ""
+                    self.lane.link.write(protocol.close_frame(self.stream, code, reason))
+                self.finish()
+                self.leave()
+                return
+            text, data = event.get("text"), event.get("bytes")
+            flags = END if data is not None else END | TEXT
+            payload = data if data is not None else text.encode()
+            if len(payload) > protocol.MAX_MESSAGE:
+                self.reset()
+                await self.exchange.send({"type": "websocket.close", "code": 1009})
+                return
+            await self.send_payload(MESSAGE, flags, payload)
+
+    async def deliver(self, send):
+        parts = []
+        denial = None
+        body = b""
+        while (event := await self.next_event()) is not None:
+            kind, flags, payload = event
+            if kind == MESSAGE:
+                self.take(len(payload) + HEADER_SIZE)
+                whole = protocol.join_message(parts, flags, payload)
+                if whole is not None:
+                    key = "text" if flags & TEXT else "bytes"
+                    await send({"type": "websocket.send", key: whole.decode() if flags & TEXT else whole})
+            elif kind == ACCEPT:
+                subprotocol, headers = protocol.decode_accept(payload)
+                await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
+            elif kind == CLOSE:
+                code, reason = protocol.decode_close(payload)
+                self.finish()
+                await send({"type": "websocket.close", "code": code, "reason": reason})
+                return
+            elif kind == RESPONSE or kind == BODY and denial is not None:
+                if kind == RESPONSE:
+                    status, headers, body = decode_response(payload)
+                    denial = status, headers
+                else:
+                    self.take(len(payload) + HEADER_SIZE)
+                    body += payload
+                if flags & END:
+                    self.finish()
+                    await self.deny(send, denial, body)
+                    return
+            else:
+                self.finish()
+                await self.lose(send, payload if kind == REFUSED else 502)
+                return
+
+    async def deny(self, send, denial, body):
+        assert denial is not None
+        status, headers = denial
+        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": body})
+
+    async def lose(self, send, status):
+        exchange = self.exchange
+        if exchange.connecting:
+            await exchange.refuse(status, PHRASES[status])
+        elif status != 502 or self.lane is not None and not self.lane.alive:
+            await send({"type": "websocket.close", "code": 1011, "reason": ""})
+        # Else the app left without closing, and so does the exchange.

@@ -1,0 +1,382 @@
+# cython: language_level=3, freethreading_compatible=True
+"""Run ``def`` work on threads: a few where it computes, many where it waits."""
+import contextvars
+import os
+import queue
+import threading
+import time
+from collections import deque
+
+cimport cython
+from cpython.pythread cimport PyThread_get_thread_ident
+from freelane.fastcore.threads.future cimport CANCELLED, DONE, FAILED, FastFuture
+
+# A pool thread ends after idling this long (seconds).
+cdef double IDLE_SECONDS = 30.0
+# How often a queue that does not empty is looked at (seconds).
+cdef double TICK = 0.004
+# Ticks without a finished job after which one more may run, even on busy cores.
+cdef int STALLED_TICKS = 10
+# How long a server thread that is too many sleeps before it looks whether it is needed (seconds).
+cdef double NAP = 0.02
+# Jobs in that time with which the others are so quick that nobody waits for one thread more.
+cdef int BRISK = 100
+# After it was needed, seconds until a thread is parked again: the first time, and at most.
+cdef double FIRST_PAUSE = 1.0
+cdef double LAST_PAUSE = 64.0
+# Share of the cores in use above which more threads would only take turns.
+cdef double SATURATED = 0.85
+
+
+class ExecutorFull(RuntimeError):
+    """Every slot is taken and the queue is at its bound."""
+
+
+class ExecutorStopped(RuntimeError):
+    """The executor was shut down."""
+
+
+@cython.final
+cdef class _Job:
+    cdef FastFuture future
+    cdef object context
+    cdef object function
+    cdef tuple args
+    cdef dict kwargs
+
+    cdef object run(self):
+        if not self.future.set_running():
+            return None
+        try:
+            self.future.finish(DONE, self.context.run(self.function, *self.args, **self.kwargs))
+        except BaseException as exc:
+            self.future.finish(FAILED, exc)
+            # A traceback that keeps this frame would keep the job and what it refers to.
+            exc = None
+        return None
+
+
+cdef class Executor:
+    """Slots for concurrent ``def`` work, shared by two kinds of thread.
+
+    ``run_here`` runs on the calling thread (a server thread that already carries the
+    request), unless as many of those as there are cores are busy so: the rest hand requests
+    over to loops, or sleep while that is not needed. ``submit`` runs on threads of this pool. Both take a slot; what finds none
+    queues up to ``backlog_limit``, then ``ExecutorFull`` is raised. Whoever gives a slot
+    back takes the next queued job with it.
+
+    At first there are as many slots as ``cores``, those of the machine unless given. While
+    jobs queue and the cores are not busy, because endpoints wait for something, the slots
+    grow to ``limit`` within milliseconds; when the cores are busy they shrink again, since
+    computing threads that take turns only make each other late.
+    """
+
+    def __cinit__(self, int limit=40, int backlog_limit=1000, str name="freelane", int cores=0):
+        if limit < 1:
+            raise ValueError("limit must be at least 1")
+        if backlog_limit < 0:
+            raise ValueError("backlog_limit must not be negative")
+        self.limit = limit
+        self.backlog_limit = backlog_limit
+        self.cores = cores or usable_cores()
+        self.allowed = min(self.cores, limit)
+        self.busy = 0
+        self.here = 0
+        self.parked = False
+        self.pause = FIRST_PAUSE
+        self.pause_ends = 0.0
+        self.recent = set()
+        self.last = 0
+        self.turns = 0
+        self.since = 0
+        self.since_when = 0.0
+        self.idle = 0
+        self.threads = 0
+        self.finished = 0
+        self.stopped = False
+        self.watching = False
+        self.backlog = deque()
+        self.handoff = queue.SimpleQueue()
+        self.name = name
+
+    @property
+    def busy_slots(self):
+        """Slots in use now."""
+        with self.lock:
+            return self.busy
+
+    @property
+    def queued(self):
+        """Jobs that wait for a slot."""
+        return len(self.backlog)
+
+    def set_limit(self, int limit):
+        """Change the number of slots; running work is not interrupted."""
+        if limit < 1:
+            raise ValueError("limit must be at least 1")
+        with self.lock:
+            self.limit = limit
+            self.allowed = min(self.allowed, limit)
+
+    cpdef bint run_here(self, object function, object argument) except -1:
+        """Run ``function(argument)`` on this thread, or on one of the pool, if a slot is free; else queue it.
+
+        Returns True if it ran, runs or was queued, False if the queue is full. ``function``
+        must not raise. On return the caller may also have run jobs that were queued.
+        """
+        cdef object job
+        cdef bint watch = False, here = False, queued = False, spawn = False, idle = False
+        with self.lock:
+            if self.busy < self.allowed:
+                self.busy += 1
+                if self.here < self.cores:
+                    self.here += 1
+                    here = True
+                else:
+                    spawn = self.claim_thread()
+            elif len(self.backlog) < self.backlog_limit:
+                self.backlog.append((function, argument))
+                queued = True
+                watch = not self.watching
+                self.watching = True
+            else:
+                return False
+        if here:
+            function(argument)
+            while (job := self.next_job(&idle)) is not None:
+                self.run_job(job)
+            if idle:
+                self.park()
+        elif not queued:
+            self.dispatch((function, argument), spawn)
+        elif watch:
+            self.start_watch()
+        return True
+
+    def submit(self, function, /, *args, lane=None, context=None, **kwargs):
+        """Run ``function(*args, **kwargs)`` on a pool thread, in a copy of the context.
+
+        Returns a ``FastFuture`` whose callbacks share ``lane``'s wake-ups. Raises
+        ``ExecutorFull`` or ``ExecutorStopped``.
+        """
+        cdef _Job job = _Job.__new__(_Job)
+        cdef bint watch = False, spawn = False, run = False
+        job.future = FastFuture(lane)
+        job.context = contextvars.copy_context() if context is None else context
+        job.function = function
+        job.args = args
+        job.kwargs = kwargs
+        with self.lock:
+            if self.stopped:
+                raise ExecutorStopped("the executor is shut down")
+            if self.busy < self.allowed:
+                self.busy += 1
+                spawn = self.claim_thread()
+                run = True
+            elif len(self.backlog) < self.backlog_limit:
+                self.backlog.append(job)
+                watch = not self.watching
+                self.watching = True
+            else:
+                raise ExecutorFull(
+                    f"{self.busy} calls are running and {self.backlog_limit} wait: raise --threads or --backlog"
+                )
+        if run:
+            self.dispatch(job, spawn)
+        elif watch:
+            self.start_watch()
+        return job.future
+
+    cdef bint claim_thread(self):
+        # Under the lock. Returns whether a new thread is needed for the job.
+        if self.idle > 0:
+            self.idle -= 1
+            return False
+        self.threads += 1
+        return True
+
+    cdef object dispatch(self, object job, bint spawn):
+        # The job has its slot already, and a thread of its own or an idle one that is counted on.
+        if not spawn:
+            self.handoff.put(job)
+            return None
+        try:
+            start_thread(self.work, (job,), self.name)
+        except BaseException:
+            with self.lock:
+                self.busy -= 1
+                self.threads -= 1
+            raise
+
+    cdef object next_job(self, bint* idle):
+        # A server thread keeps the slot when there is a queued job, gives it back when there is none;
+        # `idle` tells whether it is parked then.
+        with self.lock:
+            self.finished += 1
+            self.turns += 1
+            if self.backlog and self.busy <= self.allowed:
+                return self.backlog.popleft()
+            self.busy -= 1
+            self.here -= 1
+            idle[0] = self.too_many()
+            return None
+
+    cdef bint too_many(self):
+        # Under the lock. Whether more server threads than there are cores take turns at short jobs.
+        cdef unsigned long ident = PyThread_get_thread_ident()
+        cdef double now
+        cdef bint brisk
+        if ident != self.last:
+            self.last = ident
+            self.recent.add(ident)
+        if self.turns - self.since < BRISK:
+            return False
+        now = time.monotonic()
+        brisk = now - self.since_when <= NAP
+        self.since, self.since_when = self.turns, now
+        if brisk and len(self.recent) > self.cores and not self.parked and now >= self.pause_ends and not self.stopped:
+            self.parked = True
+        else:
+            brisk = False
+        self.recent.clear()
+        self.last = 0
+        return brisk
+
+    cdef object run_job(self, object job):
+        if type(job) is _Job:
+            (<_Job>job).run()
+        else:
+            (<tuple>job)[0]((<tuple>job)[1])
+
+    def work(self, job):
+        """A pool thread's life: run jobs, then idle for a while, then end."""
+        while True:
+            while job is not None:
+                self.run_job(job)
+                job = None
+                with self.lock:
+                    self.finished += 1
+                    if self.backlog and self.busy <= self.allowed:
+                        job = self.backlog.popleft()
+                    else:
+                        self.busy -= 1
+                        if self.stopped:
+                            self.threads -= 1
+                            return
+                        self.idle += 1
+            try:
+                job = self.handoff.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                with self.lock:
+                    # A dispatcher that counts on us has already taken its mark off `idle`.
+                    if self.idle > 0:
+                        self.idle -= 1
+                        self.threads -= 1
+                        return
+                job = self.handoff.get()
+            if job is None:
+                with self.lock:
+                    self.threads -= 1
+                return
+
+    cdef object park(self):
+        """Keep this server thread from work for as long as the others are quick.
+
+        It would only take turns with them, and what one thread makes of a request and another
+        frees is slow to come by again. When they are held up, it is needed at once.
+        """
+        cdef unsigned long long seen = self.turns
+        cdef double began = time.monotonic(), now
+        while True:
+            time.sleep(NAP)
+            with self.lock:
+                if self.turns - seen >= BRISK and not self.stopped:
+                    seen = self.turns
+                    continue
+                self.parked = False
+                if self.here >= self.cores:
+                    now = time.monotonic()
+                    if now - began > LAST_PAUSE:
+                        self.pause = FIRST_PAUSE
+                    self.pause_ends = now + self.pause
+                    self.pause = min(self.pause * 2, LAST_PAUSE)
+                return None
+
+    cdef object start_watch(self):
+        try:
+            start_thread(self.watch, (), f"{self.name}-watch")
+        except BaseException:
+            with self.lock:
+                self.watching = False
+            raise
+
+    def watch(self):
+        """Adjust the slots until the queue has been empty for a while."""
+        cdef unsigned long long seen = self.finished
+        cdef int stalled = 0, quiet = 0, grow
+        cdef double cpu = time.process_time(), wall = time.monotonic(), now_cpu, now_wall
+        cdef list started
+        while True:
+            time.sleep(TICK)
+            now_cpu, now_wall = time.process_time(), time.monotonic()
+            busy_share = (now_cpu - cpu) / max(now_wall - wall, 1e-6) / self.cores
+            cpu, wall = now_cpu, now_wall
+            started = []
+            with self.lock:
+                if self.stopped:
+                    self.watching = False
+                    return
+                if not self.backlog:
+                    quiet += 1
+                    if quiet > 250:
+                        self.watching = False
+                        self.allowed = min(self.cores, self.limit)
+                        return
+                    continue
+                quiet = 0
+                stalled = stalled + 1 if self.finished == seen else 0
+                seen = self.finished
+                grow = 0
+                if busy_share < SATURATED:
+                    grow = max(1, self.allowed // 2)
+                elif stalled >= STALLED_TICKS:
+                    grow, stalled = 1, 0
+                elif stalled == 0 and self.allowed > self.cores:
+                    self.allowed -= 1
+                self.allowed = min(self.limit, self.allowed + grow)
+                while self.backlog and self.busy < self.allowed:
+                    self.busy += 1
+                    job = self.backlog.popleft()
+                    started.append((job, self.claim_thread()))
+            for job, spawn in started:
+                self.dispatch(job, spawn)
+
+    def shutdown(self):
+        """Refuse new jobs, cancel the queued ones, let the running ones end."""
+        cdef int idle
+        cdef list dropped
+        with self.lock:
+            self.stopped = True
+            dropped = list(self.backlog)
+            self.backlog.clear()
+            idle = self.idle
+            self.idle = 0
+        for _ in range(idle):
+            self.handoff.put(None)
+        for job in dropped:
+            if type(job) is _Job:
+                (<_Job>job).future.finish(CANCELLED, None)
+
+
+def usable_cores():
+    """Cores this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+cdef object start_thread(object target, tuple args, str name):
+    # Free-threaded 3.14 lets threads inherit the spawner's context: give an empty one.
+    thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+    contextvars.Context().run(thread.start)

@@ -1,0 +1,20 @@
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Self
+
+from typing_extensions import disjoint_base
+
+from .lane import LoopQueue
+
+@disjoint_base
+class GranianLoop:
+    loop: asyncio.AbstractEventLoop
+    lane: LoopQueue
+    def __new__(
+        cls, loop: asyncio.AbstractEventLoop, lane: LoopQueue, main: Callable[[Any], Coroutine[Any, Any, Any]]
+    ) -> Self: ...
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None: ...
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None: ...
+    def create_future(self) -> asyncio.Future[Any]: ...
+    def run_until_complete(self, stopped: Any) -> Any: ...
+    def __getattr__(self, name: str) -> Any: ...

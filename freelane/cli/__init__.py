@@ -1,0 +1,1 @@
+"""The ``freelane`` command. Imports everything; nothing imports it."""

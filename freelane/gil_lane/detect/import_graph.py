@@ -1,0 +1,99 @@
+"""Who imports whom: recorded while an app is imported, asked for the extensions behind a module."""
+
+from __future__ import annotations
+
+import builtins
+import importlib.util
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Mapping
+from typing import Any
+
+# Read name by name, as the app's own code is: what they import for some of their users
+# (an optional JSON library, for one) says nothing of the others.
+FRAMEWORKS = ("starlette", "fastapi", "freelane", "pydantic", "anyio")
+
+
+def foreign_directories() -> tuple[str, ...]:
+    schemes = ("stdlib", "platstdlib", "purelib", "platlib")
+    paths = [
+        *map(sysconfig.get_path, schemes),
+        os.path.dirname(os.__file__),
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+    ]
+    return tuple(f"{path}/" for path in dict.fromkeys(paths) if path)
+
+
+FOREIGN = foreign_directories()
+
+
+def file_of(name: str) -> str:
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None) or getattr(getattr(module, "__spec__", None), "origin", None)
+    return file if isinstance(file, str) else ""
+
+
+def is_framework(name: str) -> bool:
+    return name.partition(".")[0] in FRAMEWORKS
+
+
+def is_own(name: str) -> bool:
+    """Whether a module is the app's own: Python code that nobody installed."""
+    file = file_of(name)
+    return file.endswith(".py") and not file.startswith(FOREIGN) and not is_framework(name)
+
+
+class ImportGraph:
+    """Records every import statement as an edge while installed."""
+
+    def __init__(self) -> None:
+        self.edges: dict[str, set[str]] = {}
+        self.original = builtins.__import__
+
+    def install(self) -> None:
+        original = self.original
+
+        def record(name: str, globals: Mapping[str, Any] | None = None, locals: Any = None,
+                   fromlist: Any = (), level: int = 0) -> Any:  # fmt: skip
+            result = original(name, globals, locals, fromlist, level)
+            if globals is not None and (importer := globals.get("__name__")):
+                full = name
+                if level:
+                    try:
+                        full = importlib.util.resolve_name("." * level + name, globals.get("__package__") or importer)
+                    except ImportError:
+                        return result
+                targets = self.edges.setdefault(importer, set())
+                targets.add(full)
+                for item in fromlist or ():
+                    if f"{full}.{item}" in sys.modules:
+                        targets.add(f"{full}.{item}")
+            return result
+
+        builtins.__import__ = record
+
+    def uninstall(self) -> None:
+        builtins.__import__ = self.original
+
+    def behind(self, name: str, unsafe: set[str]) -> list[str] | None:
+        """The chain of modules from ``name`` to an unsafe extension, or None.
+
+        Stops at the app's own modules and the frameworks, which are read name by name.
+        """
+        seen = {name}
+        pending: list[tuple[str, list[str]]] = [(name, [name])]
+        while pending:
+            module, chain = pending.pop(0)
+            if module in unsafe:
+                return chain
+            if chain != [module] and (is_own(module) or is_framework(module)):
+                continue
+            parent = module.rpartition(".")[0]
+            for target in sorted(self.edges.get(module, ())) + ([parent] if parent else []):
+                if target not in seen:
+                    seen.add(target)
+                    pending.append((target, [*chain, target]))
+        return None

@@ -1,0 +1,175 @@
+"""Every private name of Granian that freelane uses; nothing else in freelane has one.
+
+Checked by ``contract()`` before serving and by compat_tests/test_granian_contract.py.
+Read against Granian 2.7 and 2.8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import granian as granian
+import granian._granian
+from granian.http import HTTP1Settings, HTTP2Settings
+
+from freelane.fastcore.threads.granian_loop import GranianLoop
+
+# Its own stubs are behind it: they lack `serve_mtr` and parameters that 2.7 and 2.8 have.
+rust: Any = granian._granian
+
+# The positional parameters of RSGIWorker and ASGIWorker that `make_worker` fills.
+WORKER_PARAMETERS = (
+    "worker_id", "sock", "ipc", "threads", "blocking_threads", "py_threads", "py_threads_idle_timeout",
+    "backpressure", "http_mode", "http1_opts", "http2_opts", "websockets_enabled", "static_files",
+    "ssl_enabled", "ssl_cert", "ssl_key", "ssl_key_password", "ssl_protocol_min", "ssl_ca", "ssl_crl",
+    "ssl_client_verify", "metrics",
+)  # fmt: skip
+
+NAMES = {
+    "CallbackScheduler": ("_schedule_fn",),
+    "RSGIWorker": ("serve_mtr", "serve_mtr_uds"),
+    "ASGIWorker": ("serve_mtr", "serve_mtr_uds"),
+    "WorkerSignal": ("set",),
+    "SocketHolder": ("is_uds",),
+    "RSGIHTTPProtocol": ("__aiter__", "__anext__", "client_disconnect", "response_bytes", "response_empty",
+                         "response_stream"),
+    "RSGIWebsocketProtocol": ("accept", "close"),
+    "RSGIHeaders": ("items", "keys", "get", "get_all"),
+}  # fmt: skip
+
+# 2.8 returns from `serve` at once and calls `add_cb` when it has stopped; 2.7 blocks in it.
+SERVE_RETURNS = hasattr(getattr(rust, "WorkerSignal", None), "add_cb")
+
+
+def contract() -> list[str]:
+    """What this Granian lacks of the names freelane relies on, one line each; empty when all is there."""
+    missing = []
+    for name, attributes in NAMES.items():
+        cls = getattr(rust, name, None)
+        if cls is None:
+            missing.append(f"granian._granian.{name} is gone")
+            continue
+        missing += [f"granian._granian.{name}.{attr} is gone" for attr in attributes if not hasattr(cls, attr)]
+    for name in ("RSGIWorker", "ASGIWorker"):
+        cls = getattr(rust, name, None)
+        if cls is None:
+            continue
+        try:
+            parameters = tuple(inspect.signature(cls).parameters)
+        except ValueError:
+            continue
+        if parameters != WORKER_PARAMETERS:
+            moved = sorted(set(parameters) ^ set(WORKER_PARAMETERS)) or ["their order"]
+            missing.append(f"granian._granian.{name} takes other parameters: {', '.join(moved)}")
+    return missing
+
+
+def version() -> str:
+    """Granian's version."""
+    return granian.__version__
+
+
+class Scheduler(getattr(rust, "CallbackScheduler", object)):  # type: ignore[misc]
+    """Granian calls ``schedule(watcher)`` on its blocking thread, once per request."""
+
+    __slots__ = ()
+
+    def __new__(cls, loop: Any, schedule: Callable[[Any], None]) -> Scheduler:
+        made: Scheduler = super().__new__(cls, loop, None, None, None, None)
+        return made
+
+    def __init__(self, loop: Any, schedule: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._schedule_fn = schedule  # type: ignore[misc]
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """Paths and settings as Granian takes them; ``protocol_min`` is ``tls1.2`` or ``tls1.3``."""
+
+    cert: str | None = None
+    key: str | None = None
+    password: str | None = None
+    protocol_min: str = "tls1.3"
+    ca: str | None = None
+    client_verify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """``threads`` counts Granian's blocking threads, the ones that carry Python."""
+
+    threads: int
+    backpressure: int
+    http: str = "auto"
+    websockets: bool = True
+    tls: TLS = TLS()
+    http1: HTTP1Settings | None = None
+    http2: HTTP2Settings | None = None
+
+
+def serve(
+    worker_id: int,
+    fd: int,
+    uds: bool,
+    backlog: int,
+    rsgi: bool,
+    options: WorkerOptions,
+    schedule: Callable[[Any], None],
+    loop: asyncio.AbstractEventLoop,
+    lane: Any,
+    main: Callable[[Any], Any],
+    signal: Any,
+) -> None:
+    """Serve on a listening socket until ``signal.set()``; runs ``loop`` on this thread.
+
+    ``fd`` is duplicated. ``main(stopped)`` is the coroutine function the loop runs; it must
+    not return before the future ``stopped`` is done.
+    """
+    holder = rust.SocketHolder(os.dup(fd), uds, backlog)
+    tls = options.tls
+    worker_class = rust.RSGIWorker if rsgi else rust.ASGIWorker
+    worker = worker_class(
+        worker_id,
+        (None, holder) if SERVE_RETURNS else holder,
+        None,
+        1,
+        512,
+        options.threads,
+        30,
+        options.backpressure,
+        options.http,
+        options.http1,
+        options.http2,
+        options.websockets,
+        None,
+        tls.cert is not None,
+        tls.cert,
+        tls.key,
+        tls.password,
+        tls.protocol_min,
+        tls.ca,
+        [],
+        tls.client_verify,
+        (None, None),
+    )
+    proxy = GranianLoop(loop, lane, main)
+    scheduler = Scheduler(proxy, schedule)
+    run = worker.serve_mtr_uds if uds else worker.serve_mtr
+    if not SERVE_RETURNS:
+        run(scheduler, proxy, signal)
+        return
+    stopped = loop.create_future()
+    signal.add_cb(lambda: loop.call_soon_threadsafe(stopped.set_result, None))
+    run(scheduler, proxy, signal)
+    loop.run_until_complete(main(stopped))
+
+
+def new_signal() -> Any:
+    """What stops a worker: ``signal.set()``, from any thread."""
+    return rust.WorkerSignal()

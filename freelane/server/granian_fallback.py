@@ -1,0 +1,55 @@
+"""Serve through Granian's public API alone, for a Granian whose private names have moved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from freelane.api import LAST_STEPS, RSGIApplication
+from freelane.server import granian
+from freelane.settings import Settings
+
+logger = logging.getLogger("freelane.error")
+
+
+def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> int:
+    """Serve ``wrap(load())`` over plain RSGI until SIGINT or SIGTERM; returns 0.
+
+    Every answer is the same, but each request takes Granian's own way to the loop, `def`
+    endpoints run on anyio's threads, and a failed startup is Granian's to report.
+    """
+    logger.warning(
+        "Granian %s is not one freelane knows (%s): serving over plain RSGI, which is slower. Install granian>=2.7,<3.",
+        granian.version(),
+        "; ".join(missing),
+    )
+    server = granian.granian.Granian(
+        "freelane",
+        address=settings.host,
+        port=settings.port,
+        uds=None if settings.uds is None else Path(settings.uds),
+        interface=granian.granian.constants.Interfaces.RSGI,
+        workers=settings.workers,
+        http=granian.granian.constants.HTTPModes(settings.http),
+        log_level=granian.granian.log.LogLevels(settings.log_level),
+        log_access=settings.access_log,
+        ssl_cert=None if settings.ssl_certfile is None else Path(settings.ssl_certfile),
+        ssl_key=None if settings.ssl_keyfile is None else Path(settings.ssl_keyfile),
+        ssl_key_password=settings.ssl_keyfile_password,
+        ssl_ca=None if settings.ssl_ca_certs is None else Path(settings.ssl_ca_certs),
+        ssl_client_verify=settings.ssl_client_verify,
+        workers_kill_timeout=settings.shutdown_timeout + LAST_STEPS,
+    )
+    applications: list[RSGIApplication] = []
+
+    def make(*_: Any) -> RSGIApplication:
+        applications.append(RSGIApplication(load(), settings))
+        return applications[-1]
+
+    # Its annotation knows apps that are called; RSGI's have `__rsgi__`.
+    server.serve(target_loader=make, wrap_loader=False)  # type: ignore[arg-type]
+    for application in applications:
+        application.close()
+    return 0

@@ -1,0 +1,221 @@
+"""Serve an app: sockets, workers, signals, exit codes."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import freelane
+from freelane.adapters.registry import websocket_routes
+from freelane.errors import ConfigError, StartupError
+from freelane.gil_lane import gil_watch
+from freelane.gil_lane.lane import GilLane, plan, tell
+from freelane.gil_lane.metrics import Page
+from freelane.gil_lane.start import keep_gil_off, prepare
+from freelane.server import granian, granian_fallback, logs, processes, sockets
+from freelane.server.runtime import Worker
+from freelane.settings import Settings
+
+logger = logging.getLogger("freelane.error")
+
+EXIT_STARTUP = 3
+
+
+def batch_scheduling(wanted: bool) -> str:
+    """Put this process under SCHED_BATCH (sched(7)); returns the class in force.
+
+    Wake-ups then no longer preempt the thread that caused them, which is most of what a
+    hand-over between threads costs on a busy core.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        return "default scheduling"
+    if wanted:
+        try:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        except OSError:
+            pass
+    return "SCHED_BATCH" if os.sched_getscheduler(0) == os.SCHED_BATCH else "SCHED_OTHER"
+
+
+def choose_transport(app: Any, wanted: str) -> tuple[bool, str]:
+    """Whether to serve over RSGI, and the transport in words."""
+    if wanted != "auto":
+        return wanted == "rsgi", wanted
+    routes = websocket_routes(app)
+    if routes is None:
+        return False, "asgi (the app's routes cannot be read, and RSGI cannot carry all of WebSocket)"
+    if routes:
+        return False, f"asgi (RSGI cannot carry all of WebSocket, which {routes[0]} uses)"
+    return True, "rsgi"
+
+
+class Server:
+    """Serves what ``load()`` returns. ``run`` blocks, belongs to the main thread, returns an exit code."""
+
+    def __init__(self, load: Callable[[], Any], settings: Settings, target: str | None = None,
+                 restart: bool = False) -> None:  # fmt: skip
+        self.load = load
+        self.settings = settings
+        # What the processes of the gil lane import; None where the app has no name.
+        self.target = target
+        # Whether this process may be replaced by one that keeps the GIL off.
+        self.restart = restart
+        self.gil: GilLane | None = None
+        self.workers: list[Worker] = []
+        self.watch = gil_watch.GILWatch()
+        self.signals = 0
+        # When what still runs has had its time (time.monotonic); None until the server stops.
+        self.deadline: float | None = None
+
+    def run(self) -> int:
+        """Raises ConfigError before anything was started; returns 0, or 3 if the app's startup failed."""
+        settings = self.settings
+        logs.configure(settings.log_level)
+        if missing := granian.contract():
+            code = granian_fallback.serve(self.load, settings, missing)
+            self.deadline = time.monotonic()
+            return code
+        listener = sockets.bind(settings.host, settings.port, settings.uds, settings.workers, settings.tls)
+        try:
+            if settings.workers > 1 and not gil_watch.free_threaded():
+                return processes.supervise(settings.workers, lambda index: self.serve(listener, [index]))
+            return self.serve(listener, list(range(settings.workers)))
+        finally:
+            listener.close()
+
+    def serve(self, listener: sockets.Listener, indexes: list[int]) -> int:
+        """Serve on the sockets at ``indexes`` from this process."""
+        settings = self.settings
+        scheduling = batch_scheduling(settings.batch)
+        self.watch.install()
+        self.handle_signals()
+        report = prepare(self.target, settings, self.restart) if self.target is not None else None
+        apps = [self.load() for _ in indexes] if settings.factory else [self.load()] * len(indexes)
+        rsgi, transport = choose_transport(apps[0], settings.transport)
+        self.gil = plan(apps[0], settings, self.target, report)
+        if self.gil is not None:
+            if self.restart:
+                keep_gil_off(report)
+            self.gil.share(len(indexes))
+            tell(self.gil.routes, report)
+        self.workers = [
+            Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil)
+            for index, app in zip(indexes, apps)
+        ]
+        try:
+            self.startup(apps[0])
+        except StartupError as exc:
+            logger.error("Application startup failed. Exiting.\n%s", str(exc).rstrip())
+            return EXIT_STARTUP
+        if self.signals:
+            for worker in self.workers:
+                worker.finish()
+            return 0
+        line = self.describe(listener.address, transport, scheduling)
+        page = self.metrics_page(indexes[0])
+
+        def serving() -> None:
+            if self.gil is not None:
+                self.gil.start()
+            print(line, file=sys.stderr, flush=True)
+
+        try:
+            self.run_workers(threading.Barrier(len(self.workers), action=serving))
+        finally:
+            if self.gil is not None:
+                self.gil.stop()
+            if page is not None:
+                page.close()
+        return 0
+
+    def metrics_page(self, index: int) -> Page | None:
+        """The counters' page; worker processes, on a build with the GIL, have one each at ports in a row."""
+        port = self.settings.metrics_port
+        if port is None:
+            return None
+        page = Page(self.settings.host, port + index if port else 0, self.gil.supervisor if self.gil is not None else None)
+        logger.info("Metrics at %s.", page.address)
+        return page
+
+    def run_workers(self, waiting: threading.Barrier) -> None:
+        if len(self.workers) == 1:
+            self.workers[0].run(waiting.wait)
+            return
+        threads = [
+            threading.Thread(target=worker.run, args=(waiting.wait,), name=f"freelane-worker-{worker.number}")
+            for worker in self.workers
+        ]
+        for thread in threads:
+            thread.start()
+        # Signals are handled between the steps of this thread, so it must not sleep in a lock.
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.2)
+
+    def startup(self, app: Any) -> None:
+        """Start every worker's lifespan, one after the other."""
+        before = shared_state(app)
+        for worker in self.workers:
+            worker.startup()
+            if len(self.workers) > 1 and not self.settings.factory and shared_state(app) != before:
+                for started in self.workers[: worker.number]:
+                    started.finish()
+                raise ConfigError(
+                    "the app's lifespan writes to app.state, which --workers "
+                    f"{len(self.workers)} loops would share: yield a dict from the lifespan (request.state), "
+                    "name a function that makes the app and use --factory, or use --workers 1 with more --threads"
+                )
+
+    def handle_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.on_signal)
+
+    def on_signal(self, number: int, frame: Any) -> None:
+        self.signals += 1
+        if self.signals > 1:
+            os._exit(128 + number)
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop serving: finish what runs, then return from ``run``. Callable from any thread."""
+        if self.deadline is None:
+            self.deadline = time.monotonic() + self.settings.shutdown_timeout
+        for worker in self.workers:
+            worker.stop()
+
+    def describe(self, address: str, transport: str, scheduling: str) -> str:
+        """The start line: what is in force."""
+        settings = self.settings
+        build = " free-threaded" if gil_watch.free_threaded() else ""
+        count = settings.workers
+        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} worker{} | {} threads{} | {} | {}".format(
+            freelane.__version__,
+            platform.python_implementation(),
+            platform.python_version(),
+            build,
+            self.watch.describe(),
+            granian.version(),
+            transport,
+            count,
+            "" if count == 1 else "s",
+            settings.threads,
+            f" | {self.gil.describe()}" if self.gil is not None else "",
+            scheduling,
+            address,
+        )
+
+
+def shared_state(app: Any) -> dict[str, Any] | None:
+    """A copy of what Starlette's ``app.state`` holds; None if there is no such thing."""
+    values = getattr(getattr(app, "state", None), "_state", None)
+    return copy.copy(values) if isinstance(values, dict) else None
