@@ -5,9 +5,9 @@ from typing import Any, Protocol, Self, type_check_only
 
 from typing_extensions import disjoint_base
 
-from .http import HTTPExchange
-from .lane import LoopQueue
-from .websocket import WebSocketExchange
+from freelane.fastcore.asgi.http import HTTPExchange
+from freelane.fastcore.threads.loop_queue import LoopQueue
+from freelane.fastcore.asgi.websocket import WebSocketExchange
 
 @type_check_only
 class Active(Protocol):

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from .gateway import Gateway
+from freelane.fastcore.asgi.gateway import Gateway
 
 @disjoint_base
 class HTTPExchange:

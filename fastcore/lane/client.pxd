@@ -1,7 +1,7 @@
 # A worker's connection to a lane process, and its calls. Every attribute is touched on the
 # loop's thread only, except that any thread may read a Load.
 
-from .link cimport Link
+from freelane.fastcore.lane.transport cimport Link
 
 cdef class Load:
     cdef readonly long busy

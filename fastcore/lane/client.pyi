@@ -3,7 +3,7 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from .link import Link
+from freelane.fastcore.lane.transport import Link
 
 PING: float  # seconds
 

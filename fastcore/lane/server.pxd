@@ -1,6 +1,6 @@
 # The streams of a lane process. Every attribute is touched on the loop's thread only.
 
-from .link cimport Link
+from freelane.fastcore.lane.transport cimport Link
 
 cdef class LaneScope(dict):
     cdef public object stream

@@ -3,7 +3,7 @@ from typing import Any, Literal, Self
 
 from typing_extensions import disjoint_base
 
-from .route_pattern import Convertor
+from freelane.fastcore.routing.route_pattern import Convertor
 
 @disjoint_base
 class Route:

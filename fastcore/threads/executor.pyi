@@ -4,8 +4,8 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from .future import FastFuture
-from .lane import LoopQueue
+from freelane.fastcore.threads.future import FastFuture
+from freelane.fastcore.threads.loop_queue import LoopQueue
 
 class ExecutorFull(RuntimeError): ...
 class ExecutorStopped(RuntimeError): ...

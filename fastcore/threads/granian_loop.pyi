@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from .lane import LoopQueue
+from freelane.fastcore.threads.loop_queue import LoopQueue
 
 @disjoint_base
 class GranianLoop:
