@@ -59,7 +59,7 @@ wrapped = freelane.wrap(app)
 """
 # `freelane run`; the same with a Granian it does not know; Granian's own command with what `wrap` returns.
 WAYS = ["rsgi", "asgi", "public", "stock"]
-PUBLIC = "import sys; from freelane import _granian, cli; _granian.NAMES['Renamed'] = (); sys.exit(cli.main(sys.argv[1:]))"
+PUBLIC = "import sys; from freelane.cli import main as cli; from freelane.server import granian; granian.NAMES['Renamed'] = (); sys.exit(cli.main(sys.argv[1:]))"
 
 
 @pytest.fixture

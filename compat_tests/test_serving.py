@@ -209,7 +209,7 @@ def test_stock_granian_serves_what_wrap_returns(directory: Path) -> None:
 def test_an_unknown_granian_is_used_through_its_public_api(directory: Path) -> None:
     port = free_port()
     script = (
-        "import sys; from freelane import _granian, cli; _granian.NAMES['Renamed'] = ();"
+        "import sys; from freelane.cli import main as cli; from freelane.server import granian; granian.NAMES['Renamed'] = ();"
         f"sys.exit(cli.main(['run', 'shop:app', '--port', '{port}']))"
     )
     with started([sys.executable, "-c", script], directory, port, "runtime-1") as server:
