@@ -39,10 +39,9 @@ def _percentile(ordered: list[int], share: float) -> int:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0
 
 
-async def _run(url: str, method: str, body: str, content_type: str, connections: int, seconds: float) -> None:
+async def _run(url: str, method: str, body: str, headers: dict[str, str], connections: int, seconds: float) -> None:
     taken: list[int] = []
     errors = dict.fromkeys(("connect", "read", "write", "status", "timeout"), 0)
-    headers = {"content-type": content_type} if body else {}
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     async with httpx.AsyncClient(limits=limits, timeout=5, trust_env=False) as client:
         request = client.build_request(method, url, content=body or None, headers=headers)
@@ -56,5 +55,5 @@ async def _run(url: str, method: str, body: str, content_type: str, connections:
 
 
 if __name__ == "__main__":
-    url, method, body, content_type, connections, seconds = sys.argv[1:]
-    asyncio.run(_run(url, method, body, content_type, int(connections), float(seconds)))
+    url, method, body, headers, connections, seconds = sys.argv[1:]
+    asyncio.run(_run(url, method, body, json.loads(headers), int(connections), float(seconds)))

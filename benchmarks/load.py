@@ -28,6 +28,10 @@ class Request:
     path: str = "/"
     body: str = ""
     content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def all_headers(self) -> dict[str, str]:
+        return {**({"Content-Type": self.content_type} if self.body else {}), **dict(self.headers)}
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Sample:
 # wrk hands its totals to done(); one JSON line is easier to read back than its table.
 _LUA = """
 wrk.method = %(method)s
-%(body)s
+%(rest)s
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
@@ -85,7 +89,7 @@ def measure(
             command += ["-s", str(script), url + request.path]
         else:
             command = [sys.executable, "-m", "benchmarks.httpx_load", url + request.path, request.method]
-            command += [request.body, request.content_type, str(connections), str(whole)]
+            command += [request.body, json.dumps(request.all_headers()), str(connections), str(whole)]
         with pinned(cores):
             try:
                 done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=whole + GRACE_SECONDS)
@@ -95,10 +99,10 @@ def measure(
 
 
 def _lua(request: Request) -> str:
-    body = ""
+    rest = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in request.all_headers().items()]
     if request.body:
-        body = f"wrk.body = {json.dumps(request.body)}\nwrk.headers['Content-Type'] = {json.dumps(request.content_type)}"
-    return _LUA % {"method": json.dumps(request.method), "body": body}
+        rest.append(f"wrk.body = {json.dumps(request.body)}")
+    return _LUA % {"method": json.dumps(request.method), "rest": "\n".join(rest)}
 
 
 def _sample(name: str, done: subprocess.CompletedProcess[str]) -> Sample:

@@ -24,6 +24,7 @@ class Lane:
     request: Request
     scales: bool = False  # measured on one core and again on all of them
     connections: int = 64
+    target: str = ""  # the app of this lane, where it is not the suite's
 
 
 LANES = (
@@ -86,7 +87,7 @@ def run_lane(lane: Lane, servers: Sequence[Server], target: str, *, rounds: int,
         variants = []
         for label, placement in placements.items():
             for server in servers:
-                running = stack.enter_context(serve(server, target, cores=placement.server))
+                running = stack.enter_context(serve(server, lane.target or target, cores=placement.server))
                 row = Row(lane.name, server.name, label, placement.note)
                 variants.append(_Variant(running, row, placement))
         _compare_answers(lane, variants)
@@ -146,8 +147,7 @@ def same_json(one: bytes, other: bytes) -> bool:
 def ask(running: Running, request: Request) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(HOST, running.port, timeout=10)
     try:
-        headers = {"content-type": request.content_type} if request.body else {}
-        connection.request(request.method, request.path, request.body or None, headers)
+        connection.request(request.method, request.path, request.body or None, request.all_headers())
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:

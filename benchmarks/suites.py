@@ -14,6 +14,10 @@ class Suite:
     lanes: tuple[Lane, ...]
 
 
+# What benchmarks.apps.ordinary takes for a login.
+LOGIN = (("Authorization", "Bearer letmein"),)
+ORDINARY = "benchmarks.apps.ordinary"
+
 SUITES = {
     "hello": Suite("benchmarks.apps.hello:app", LANES),
     "routes": Suite(
@@ -35,6 +39,31 @@ SUITES = {
                 "body",
                 "async def, JSON body in, model out",
                 Request("POST", "/items", '{"name": "lane", "price": 2.5, "tags": ["a", "b"]}'),
+            ),
+        ),
+    ),
+    "ordinary": Suite(
+        f"{ORDINARY}:app",
+        (
+            Lane("hello", "async def, JSON", Request()),
+            Lane(
+                "item",
+                "async def, path parameter, an async yield and an async auth dependency, response model",
+                Request(path="/items/7", headers=LOGIN),
+            ),
+            Lane("list", "the same, a list of 20 models", Request(path="/lists/7", headers=LOGIN)),
+            Lane("def", "def, a def yield and a def auth dependency", Request(path="/def/7", headers=LOGIN), scales=True),
+            Lane(
+                "cors",
+                "item behind CORSMiddleware",
+                Request(path="/items/7", headers=(*LOGIN, ("Origin", "https://example.org"))),
+                target=f"{ORDINARY}:cors",
+            ),
+            Lane(
+                "layers",
+                "item behind @app.middleware('http'), CORS and GZip",
+                Request(path="/items/7", headers=LOGIN),
+                target=f"{ORDINARY}:layers",
             ),
         ),
     ),
