@@ -6,8 +6,8 @@ from typing import Any, Protocol, Self, type_check_only
 from typing_extensions import disjoint_base
 
 from freelane.fastcore.asgi.http import HTTPExchange
-from freelane.fastcore.threads.loop_queue import LoopQueue
 from freelane.fastcore.asgi.websocket import WebSocketExchange
+from freelane.fastcore.threads.loop_queue import LoopQueue
 
 @type_check_only
 class Active(Protocol):

@@ -3,9 +3,9 @@ from typing import Any, Protocol, Self, type_check_only
 
 from typing_extensions import disjoint_base
 
+from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.threads.body_reader import BodyReader
 from freelane.fastcore.threads.executor import Executor
-from freelane.fastcore.asgi.gateway import Gateway
 
 @disjoint_base
 class DirectRoute:

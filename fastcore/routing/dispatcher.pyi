@@ -3,9 +3,9 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from freelane.fastcore.threads.executor import Executor
 from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.asgi.http import HTTPExchange
+from freelane.fastcore.threads.executor import Executor
 
 @disjoint_base
 class Guard:
