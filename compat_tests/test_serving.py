@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import subprocess
 import sys
@@ -157,6 +158,43 @@ def test_a_message_reaches_the_sockets_of_every_loop(tmp_path: Path) -> None:
         for sender in clients[:2]:
             sender.send("hello")
             assert [client.recv(10) for client in clients] == ["hello"] * len(clients)
+
+
+THREADS = """
+import contextlib, os, sqlite3, threading
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    database = sqlite3.connect(":memory:")
+    where = f"{os.getpid()} {threading.get_ident()}"
+    yield {"database": database, "where": where}
+    print("CLOSED" if where == f"{os.getpid()} {threading.get_ident()}" else "ELSEWHERE", flush=True)
+    database.close()
+async def ask(request):
+    # sqlite3 refuses a connection on any thread but the one that made it.
+    one = request.state.database.execute("select 1").fetchone()
+    return JSONResponse([*one, request.state.where, f"{os.getpid()} {threading.get_ident()}"])
+app = Starlette(routes=[Route("/", ask)], lifespan=lifespan)
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_lifespan_shares_the_thread_of_its_requests(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "shop.py").write_text(THREADS)
+    with running(tmp_path, "shop:app", "--workers", str(workers)) as server:
+        seen = set()
+        for _ in range(200):
+            one, started, here = json.loads(server.get("/").read())
+            assert one == 1 and started == here
+            seen.add(here)
+            if len(seen) == workers:
+                break
+        assert len(seen) == workers
+        assert server.stop() == 0
+        assert server.output().count("CLOSED") == workers and "ELSEWHERE" not in server.output()
 
 
 def build_old_extension(directory: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from freelane.fastcore import launch
+from freelane.fastcore.version import __version__
+
 if TYPE_CHECKING:
     from freelane.api import serve, wrap
     from freelane.errors import ConfigError, FreelaneError, StartupError
     from freelane.gil_lane.decorator import gil
-
-__version__ = "0.1.0"
 
 __all__ = ["ConfigError", "FreelaneError", "StartupError", "__version__", "gil", "serve", "wrap"]
 
@@ -29,3 +30,13 @@ def __getattr__(name: str) -> Any:
 
         return getattr(errors, name)
     raise AttributeError(f"module 'freelane' has no attribute '{name}'")
+
+
+def make_server(app: Any, options: dict[str, Any]) -> Any:
+    from freelane.server.host import Server
+    from freelane.settings import resolve
+
+    return Server(lambda: app, resolve(options))
+
+
+launch.make_server = make_server

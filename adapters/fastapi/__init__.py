@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from freelane.adapters.starlette import built_on
 from freelane.adapters.starlette.reader import Reader
 
 
@@ -27,3 +28,6 @@ def reader_for(app: Any) -> Reader | None:
     from freelane.adapters.fastapi.reader import FastAPIReader
 
     return FastAPIReader()
+
+
+built_on.append((knows, reader_for))

@@ -6,10 +6,9 @@ see migration_guide/pyre.md.
 
 from __future__ import annotations
 
-from freelane import __version__
+from freelane.adapters import registry
 from freelane.adapters.pyre import exceptions, status
-from freelane.adapters.pyre import table as table
-from freelane.adapters.pyre.adapter import PyreAdapter, knows
+from freelane.adapters.pyre.adapter import PyreAdapter
 from freelane.adapters.pyre.app import LogConfig, Pyre
 from freelane.adapters.pyre.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
 from freelane.adapters.pyre.engine import (
@@ -28,10 +27,13 @@ from freelane.adapters.pyre.mcp import MCPServer
 from freelane.adapters.pyre.responses import HTMLResponse, JSONResponse, PlainTextResponse, redirect
 from freelane.adapters.pyre.rpc import PyreRPCClient
 from freelane.adapters.pyre.uploads import UploadFile, parse_multipart
+from freelane.fastcore.version import __version__
 
 __all__ = [
-    "HTMLResponse", "HTTPException", "JSONResponse", "LogConfig", "MCPServer", "PlainTextResponse", "Pyre", "PyreAdapter",
-    "PyreApp", "PyreRPCClient", "PyreRequest", "PyreResponse", "PyreStream", "PyreWebSocket", "SharedState", "UploadFile",
+    "HTMLResponse", "HTTPException", "JSONResponse", "LogConfig", "MCPServer", "PlainTextResponse", "Pyre", "PyreApp",
+    "PyreRPCClient", "PyreRequest", "PyreResponse", "PyreStream", "PyreWebSocket", "SharedState", "UploadFile",
     "__version__", "delete_cookie", "emit_python_log", "exceptions", "get_cookie", "get_cookies", "get_gil_metrics",
-    "init_logger", "knows", "parse_multipart", "redirect", "set_cookie", "status",
+    "init_logger", "parse_multipart", "redirect", "set_cookie", "status",
 ]  # fmt: skip
+
+registry.register(PyreAdapter())

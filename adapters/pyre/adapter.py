@@ -6,12 +6,14 @@ import asyncio
 import logging
 from typing import Any
 
-from freelane.adapters.pyre import asgi, serving, threads
+from freelane.adapters import registry
+from freelane.adapters.pyre import asgi, serving, table, threads
 from freelane.adapters.pyre.app import Pyre
 from freelane.adapters.pyre.metrics import counters
 from freelane.adapters.pyre.requests import DirectRequest
 from freelane.adapters.pyre.responses import Answer, Headers
 from freelane.adapters.pyre.streams import Channel
+from freelane.adapters.route_model import RouteTable, Served
 from freelane.fastcore.asgi.http import HTTPExchange
 from freelane.fastcore.routing.direct import DirectDispatcher, DirectExchange
 from freelane.fastcore.threads.loop_queue import LoopQueue
@@ -22,12 +24,7 @@ logger = logging.getLogger("freelane.pyre")
 TICK = 1.0
 
 
-def knows(app: Any) -> bool:
-    """Whether this adapter can serve the app."""
-    return isinstance(app, Pyre)
-
-
-class PyreAdapter:
+class AdaptedPyre:
     """One worker's view of a Pyre app."""
 
     direct = True
@@ -40,17 +37,43 @@ class PyreAdapter:
         threads.executors[lane.loop] = executor, lane
         serving.announce(app)
         for mount in app.mounts:
-            self.adapt_mounted(mount)
-
-    def adapt_mounted(self, mount: Any) -> None:
-        # A mounted app's routes are compiled, and its `def` endpoints run on our executor, too.
-        from freelane.adapters.registry import adapt
-
-        mount.app = adapt(mount.app, self.executor, self.lane).app
+            # A mounted app's routes are compiled, and its `def` endpoints run on our executor, too.
+            mount.app = registry.adapt(mount.app, executor, lane).app
 
     def bind(self, gateway: Any) -> DirectCalls | None:
         """The way past the loop; None over Granian's ASGI worker, which hands out bodies on the loop only."""
         return DirectCalls(self.app, self.executor, gateway) if gateway.rsgi else None
+
+
+class PyreAdapter(registry.Adapter):
+    """Apps of ``Pyre``."""
+
+    def knows(self, app: Any) -> bool:
+        return isinstance(app, Pyre)
+
+    def adapt(self, app: Any, executor: Any = None, lane: Any = None) -> registry.Adapted:
+        return registry.Unchanged(app) if executor is None else AdaptedPyre(app, executor, lane)
+
+    def websocket_routes(self, app: Any) -> list[str] | None:
+        found: list[str] = app.websocket_routes()
+        for mount in app.mounts:
+            inner = registry.websocket_routes(mount.app)
+            if inner is None:
+                return None
+            found += [mount.path + path for path in inner]
+        return found
+
+    def route_table(self, app: Any) -> RouteTable:
+        return table.route_table(app)
+
+    def describe(self, app: Any) -> list[Served]:
+        return list(table.served(app))
+
+    def share_state(self, app: Any) -> str | None:
+        return table.share(app)
+
+    def join_state(self, app: Any, url: str | None) -> None:
+        table.join(app, url)
 
 
 class AsyncCall:

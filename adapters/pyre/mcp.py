@@ -36,6 +36,7 @@ from freelane.adapters.pyre.responses import convert
 from freelane.adapters.pyre.routes import Route, is_async
 from freelane.adapters.pyre.schemas import arguments_schema as _extract_schema
 from freelane.fastcore.json.writer import dumps
+from freelane.fastcore.version import __version__
 
 if TYPE_CHECKING:
     from freelane.adapters.pyre.app import Pyre
@@ -186,8 +187,6 @@ class MCPServer:
     # -- methods
 
     def initialize(self, params: dict[str, Any]) -> dict[str, Any]:
-        from freelane import __version__
-
         wanted = params.get("protocolVersion", PYRE_REVISION)
         result: dict[str, Any] = {
             "protocolVersion": wanted if wanted in REVISIONS else REVISIONS[0],
@@ -199,8 +198,6 @@ class MCPServer:
         return result
 
     def discover(self, params: dict[str, Any]) -> dict[str, Any]:
-        from freelane import __version__
-
         result: dict[str, Any] = {
             "supportedVersions": list(mcp_modern.REVISIONS),
             "capabilities": CAPABILITIES,

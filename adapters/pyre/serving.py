@@ -8,6 +8,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from freelane.adapters.pyre.logs import init_logger
+from freelane.adapters.pyre.reload import run_with_reload
+from freelane.fastcore import launch
 
 if TYPE_CHECKING:
     from freelane.adapters.pyre.app import Pyre
@@ -39,10 +41,6 @@ def run(
     reload: bool,
     io_workers: int | None,
 ) -> None:
-    # The server imports the adapters, so not at the top.
-    from freelane.server.host import Server
-    from freelane.settings import resolve
-
     if os.environ.get("PYRE_WORKER") == "1":
         return  # only the routes are wanted
     host = host or os.environ.get("PYRE_HOST") or "127.0.0.1"
@@ -54,8 +52,6 @@ def run(
     if mode is not None and mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not '{mode}'")
     if (reload or os.environ.get("PYRE_RELOAD") == "1") and os.environ.get("_PYRE_RELOAD_CHILD") != "1":
-        from freelane.adapters.pyre.reload import run_with_reload
-
         run_with_reload()
         return
     if (os.environ.get("PYRE_LOG") == "1" or app.debug) and app.request_log is None:
@@ -63,8 +59,8 @@ def run(
     level = app._log_config["level"]
     if threading.current_thread() is threading.main_thread():
         init_logger(level, app._log_config["access_log"], app._log_config["format"])
-    settings = resolve({"host": host, "port": 8000 if port is None else port})
-    app._server = Server(lambda: app, settings)
+    assert launch.make_server is not None
+    app._server = launch.make_server(app, {"host": host, "port": 8000 if port is None else port})
     code = app._server.run()
     if code:
         raise SystemExit(code)

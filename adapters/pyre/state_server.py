@@ -15,7 +15,7 @@ import threading
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from freelane.adapters.pyre.state import Backend
+from freelane.adapters.pyre.state_memory import Backend
 
 CALLS = ("set", "get", "delete", "keys", "size", "contains", "incr")
 ERRORS = {"TypeError": TypeError, "OverflowError": OverflowError}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from freelane.adapters.pyre.state import Memory
+from freelane.adapters.pyre.state_memory import Memory
 from freelane.adapters.pyre.state_server import Remote, StateServer
 from freelane.adapters.route_model import KINDS, RouteEntry, RouteTable, Served
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from freelane.adapters.route_model import Served
+from freelane.adapters import registry
+from freelane.adapters.compat import starlette_gate
+from freelane.adapters.route_model import RouteTable, Served
 from freelane.adapters.starlette import stack, threads
 from freelane.adapters.starlette.describe import served
 from freelane.adapters.starlette.direct import Direct
@@ -22,18 +24,24 @@ from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routes import mounted_apps
 from freelane.adapters.starlette.table import route_table, websocket_routes
 
-__all__ = ["StarletteAdapter", "knows", "route_table", "websocket_routes"]
+# (knows(app), reader_for(app)) of the frameworks that are built on Starlette; only added to.
+built_on: list[tuple[Callable[[Any], bool], Callable[[Any], Reader | None]]] = []
 
 
-def knows(app: Any) -> bool:
-    """Whether this adapter can read the app."""
-    return isinstance(app, Starlette)
+def reader_for(app: Any) -> Reader | None:
+    """What reads an app of Starlette's kind; None for a release of its framework that is not known."""
+    if starlette_gate.obstacle():
+        return None
+    for knows, reader in built_on:
+        if knows(app):
+            return reader(app)
+    return Reader()
 
 
-class StarletteAdapter:
+class AdaptedStarlette:
     """One worker's view of a Starlette app. ``calls`` is None where no executor serves the loop."""
 
-    def __init__(self, app: Any, calls: threads.ThreadCalls | None, reader_for: Callable[[Any], Reader | None]) -> None:
+    def __init__(self, app: Any, calls: threads.ThreadCalls | None) -> None:
         self.app = app
         self.calls = calls
         threads.move_endpoints(app.routes)
@@ -64,7 +72,23 @@ class StarletteAdapter:
         return Direct(self.app, self.reader, self.router, self.calls, gateway)
 
 
-def make_adapter(app: Any, executor: Any, lane: Any, reader_for: Callable[[Any], Reader | None]) -> StarletteAdapter:
-    """``reader_for(app)`` reads an app, mounted ones too; None for one that must be left as it is."""
-    calls = None if executor is None else threads.ThreadCalls(executor, lane)
-    return StarletteAdapter(app, calls, reader_for)
+class StarletteAdapter(registry.Adapter):
+    """Apps of Starlette, and of what is built on it."""
+
+    def knows(self, app: Any) -> bool:
+        return isinstance(app, Starlette)
+
+    def adapt(self, app: Any, executor: Any = None, lane: Any = None) -> AdaptedStarlette:
+        return AdaptedStarlette(app, None if executor is None else threads.ThreadCalls(executor, lane))
+
+    def websocket_routes(self, app: Any) -> list[str] | None:
+        return websocket_routes(app)
+
+    def route_table(self, app: Any) -> RouteTable:
+        return route_table(app)
+
+    def describe(self, app: Any) -> list[Served]:
+        return self.adapt(app).describe()
+
+
+registry.register(StarletteAdapter())

@@ -14,7 +14,7 @@ import pytest
 
 from freelane.adapters.pyre import Pyre, PyreRPCClient, SharedState
 from freelane.adapters.pyre.rpc import HAS_MSGPACK, pack, unpack
-from freelane.adapters.pyre.state import Memory
+from freelane.adapters.pyre.state_memory import Memory
 from freelane.adapters.pyre.state_server import StateServer
 from freelane.adapters.pyre.testing import TestClient
 

@@ -44,7 +44,7 @@ def run(target: str, settings: Settings, as_json: bool) -> int:
 
 def routes(app: Any, found: Findings) -> list[dict[str, Any]]:
     """One row for each route: its lane and the reason for it."""
-    served = {(item.path, item.methods): item for item in registry.describe(app)}
+    served = {(item.path, item.methods): item for item in registry.adapter_of(app).describe(app)}
     gil = {(item.kind, item.path, tuple(item.methods or ())): item for item in found.gil_routes}
     rows = []
     for entry in registry.route_table(app).entries:

@@ -7,7 +7,7 @@ import logging
 import threading
 from typing import Any
 
-from freelane.adapters.registry import route_table, share_state
+from freelane.adapters.registry import adapter_of, route_table
 from freelane.adapters.route_model import RouteTable
 from freelane.errors import ConfigError
 from freelane.gil_lane import metrics
@@ -79,7 +79,7 @@ def plan(app: Any, settings: Settings, target: str | None, report: Report | None
         raise ConfigError(
             "the gil lane's processes import the app by its name: pass freelane.serve() a string such as 'module:app'"
         )
-    return GilLane(routes, target, settings, share_state(app))
+    return GilLane(routes, target, settings, adapter_of(app).share_state(app))
 
 
 def choose(table: RouteTable, settings: Settings, report: Report | None) -> GilRoutes:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import json
 import logging
 import os
@@ -18,17 +17,16 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from freelane.adapters.registry import adapt, join_state
+from freelane.adapters.registry import adapter_of
 from freelane.errors import StartupError
 from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.lane import protocol
 from freelane.fastcore.lane.server import Connection
-from freelane.fastcore.threads.executor import Executor
-from freelane.fastcore.threads.loop_queue import LoopQueue
 from freelane.gil_lane import gil_watch
 from freelane.loader import load
-from freelane.server import logs, processes, shutdown
-from freelane.server.lifespan import Lifespan
+from freelane.server import logs, processes
+from freelane.server.runtime import Runtime
+from freelane.settings import Settings
 
 logger = logging.getLogger("freelane.error")
 
@@ -50,47 +48,42 @@ class Process:
         self.spec = spec
         self.socks = socks
         self.loop = asyncio.new_event_loop()
-        self.lane = LoopQueue(self.loop)
-        # With its GIL on, a free-threaded build is slower at two computations in turns than at one by one.
-        cores = 1 if gil_watch.free_threaded() and gil_watch.enabled() else 0
-        self.executor = Executor(spec["threads"], spec["backlog"], spec["name"], cores)
         self.connections: list[Connection] = []
         self.gateway: Any = None
         self.way: Any = None
         self.left = asyncio.Event()
 
     def run(self) -> int:
-        spec = self.spec
         asyncio.set_event_loop(self.loop)
         try:
-            app = load(spec["target"], factory=spec["factory"], app_dir=spec["app_dir"], alias=spec["alias"])
-            join_state(app, spec["state"])
-            lifespan = Lifespan(app)
-            if spec["lifespan"] == "auto":
-                self.loop.run_until_complete(lifespan.startup())
-            adapted = adapt(app, self.executor, self.lane)
+            runtime = self.start()
         except StartupError as exc:
             return self.fail(f"the app's startup failed\n{exc}")
         except BaseException as exc:
             return self.fail("".join(traceback.format_exception(exc)))
-        self.gateway = LaneGateway(
-            adapted.app,
-            self.loop,
-            lane=self.lane,
-            rsgi=False,
-            state=lifespan.state,
-            context=contextvars.copy_context(),
-            logger=logger,
-        )
-        self.way = adapted.bind(self.gateway)
         self.connections = [Connection(self, sock) for sock in self.socks]
         for connection in self.connections:
             connection.link.write(protocol.frame(protocol.READY, 0, 0, b""))
-        self.loop.run_until_complete(self.main())
-        if spec["lifespan"] == "auto":
-            self.loop.run_until_complete(lifespan.shutdown())
-        self.loop.run_until_complete(shutdown.clear())
+        self.loop.run_until_complete(self.main(runtime))
+        runtime.finish()
         return 0
+
+    def start(self) -> Runtime:
+        """Import the app, and run its startup."""
+        spec = self.spec
+        app = load(spec["target"], factory=spec["factory"], app_dir=spec["app_dir"], alias=spec["alias"])
+        adapter_of(app).join_state(app, spec["state"])
+        settings = Settings(
+            threads=spec["threads"], backlog=spec["backlog"], lifespan=spec["lifespan"],
+            shutdown_timeout=spec["shutdown_timeout"],
+        )  # fmt: skip
+        # With its GIL on, a free-threaded build is slower at two computations in turns than at one by one.
+        cores = 1 if gil_watch.free_threaded() and gil_watch.enabled() else 0
+        runtime = Runtime.with_threads(app, settings, spec["name"], self.loop, cores)
+        self.loop.run_until_complete(runtime.startup())
+        self.gateway = runtime.bind(LaneGateway, rsgi=False)
+        self.way = runtime.way
+        return runtime
 
     def fail(self, reason: str) -> int:
         """Tell the server why this process cannot serve."""
@@ -107,18 +100,14 @@ class Process:
         if all(connection.leaving for connection in self.connections):
             self.left.set()
 
-    async def main(self) -> None:
+    async def main(self, runtime: Runtime) -> None:
         await self.left.wait()
         # What runs may finish, background tasks included; nobody waits for the rest.
-        deadline = time.monotonic() + self.spec["shutdown_timeout"]
-        while self.busy and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        tasks = [exchange.task for exchange in self.gateway.active if exchange.task is not None]
-        await shutdown.cancel(tasks)
+        await runtime.drain(time.monotonic() + self.spec["shutdown_timeout"], self.busy)
+        await runtime.cut_off()
 
-    @property
     def busy(self) -> bool:
-        return bool(self.gateway.active) or any(connection.busy for connection in self.connections)
+        return any(connection.busy for connection in self.connections)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

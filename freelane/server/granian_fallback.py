@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from freelane.api import LAST_STEPS, RSGIApplication
 from freelane.server import granian
+from freelane.server.rsgi import LAST_STEPS, RSGIApplication
 from freelane.settings import Settings
 
 logger = logging.getLogger("freelane.error")

@@ -13,15 +13,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import freelane
 from freelane.adapters.registry import websocket_routes
 from freelane.errors import ConfigError, StartupError
+from freelane.fastcore.version import __version__
 from freelane.gil_lane import gil_watch
 from freelane.gil_lane.lane import GilLane, plan, tell
 from freelane.gil_lane.metrics import Page
 from freelane.gil_lane.start import keep_gil_off, prepare
 from freelane.server import granian, granian_fallback, logs, processes, sockets
-from freelane.server.runtime import Worker
+from freelane.server.crew import Crew
+from freelane.server.worker import Worker
 from freelane.settings import Settings
 
 logger = logging.getLogger("freelane.error")
@@ -110,17 +111,21 @@ class Server:
             Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil)
             for index, app in zip(indexes, apps)
         ]
+        crew = Crew(self.workers)
         try:
-            self.startup(apps[0])
+            self.startup(crew, apps[0])
         except StartupError as exc:
             logger.error("Application startup failed. Exiting.\n%s", str(exc).rstrip())
             return EXIT_STARTUP
         if self.signals:
-            for worker in self.workers:
-                worker.finish()
+            crew.dismiss()
             return 0
         line = self.describe(listener.address, transport, scheduling)
-        page = self.metrics_page(indexes[0])
+        try:
+            page = self.metrics_page(indexes[0])
+        except BaseException:
+            crew.dismiss()
+            raise
 
         def serving() -> None:
             if self.gil is not None:
@@ -128,7 +133,7 @@ class Server:
             print(line, file=sys.stderr, flush=True)
 
         try:
-            self.run_workers(threading.Barrier(len(self.workers), action=serving))
+            crew.serve(serving)
         finally:
             if self.gil is not None:
                 self.gil.stop()
@@ -145,34 +150,19 @@ class Server:
         logger.info("Metrics at %s.", page.address)
         return page
 
-    def run_workers(self, waiting: threading.Barrier) -> None:
-        if len(self.workers) == 1:
-            self.workers[0].run(waiting.wait)
-            return
-        threads = [
-            threading.Thread(target=worker.run, args=(waiting.wait,), name=f"freelane-worker-{worker.number}")
-            for worker in self.workers
-        ]
-        for thread in threads:
-            thread.start()
-        # Signals are handled between the steps of this thread, so it must not sleep in a lock.
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)
-
-    def startup(self, app: Any) -> None:
+    def startup(self, crew: Crew, app: Any) -> None:
         """Start every worker's lifespan, one after the other."""
         before = shared_state(app)
-        for worker in self.workers:
-            worker.startup()
-            if len(self.workers) > 1 and not self.settings.factory and shared_state(app) != before:
-                for started in self.workers[: worker.number]:
-                    started.finish()
+
+        def check() -> None:
+            if not self.settings.factory and shared_state(app) != before:
                 raise ConfigError(
                     "the app's lifespan writes to app.state, which --workers "
                     f"{len(self.workers)} loops would share: yield a dict from the lifespan (request.state), "
                     "name a function that makes the app and use --factory, or use --workers 1 with more --threads"
                 )
+
+        crew.startup(check)
 
     def handle_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -199,7 +189,7 @@ class Server:
         build = " free-threaded" if gil_watch.free_threaded() else ""
         count = settings.workers
         return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} worker{} | {} threads{} | {} | {}".format(
-            freelane.__version__,
+            __version__,
             platform.python_implementation(),
             platform.python_version(),
             build,

@@ -1,186 +1,114 @@
-"""One event loop that serves an app: start it, run it, stop it."""
+"""An app on one event loop: what the server's workers, ``wrap`` and the gil lane's processes share."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import logging
-import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from freelane.adapters.registry import adapt
+from freelane.adapters.registry import Way, adapt
 from freelane.fastcore.asgi.gateway import Gateway
-from freelane.fastcore.asgi.websocket import WebSocketExchange
 from freelane.fastcore.threads.executor import Executor
 from freelane.fastcore.threads.loop_queue import LoopQueue
-from freelane.gil_lane import gil_watch
-from freelane.gil_lane.client import LaneClient
-from freelane.gil_lane.lane import GilLane
-from freelane.server import granian, logs, shutdown
-from freelane.server.forwarded import ForwardedHeaders
+from freelane.server import shutdown
 from freelane.server.lifespan import Lifespan
-from freelane.server.sockets import BACKLOG
-from freelane.server.tcp_info import Connections
 from freelane.settings import Settings
 
 logger = logging.getLogger("freelane.error")
 
-# Granian's blocking threads beyond those that may be busy with `def` endpoints: they hand
-# requests over to the loop, which must never wait for an endpoint.
-RESERVE = 1
+# How often the end looks whether requests still run (seconds).
+LOOK = 0.02
 
 
-class Worker:
-    """Serves ``app`` on one socket with a loop of its own. ``run`` belongs to one thread."""
+class Runtime:
+    """``app`` on ``loop``. All of it belongs to the thread that runs the loop, the app's lifespan included.
+
+    In this order: ``startup``, ``bind``, requests through ``gateway`` and ``way``, ``drain``,
+    ``shutdown``, ``clear``, ``close``. ``lane`` and ``executor`` are None under another RSGI
+    server, which calls on the loop.
+    """
 
     def __init__(
-        self, number: int, app: Any, settings: Settings, rsgi: bool, sock: socket.socket, port: int | None,
-        watch: gil_watch.GILWatch, gil: GilLane | None = None,
+        self, app: Any, settings: Settings, loop: asyncio.AbstractEventLoop,
+        lane: LoopQueue | None = None, executor: Executor | None = None,
     ) -> None:  # fmt: skip
-        self.number = number
         self.app = app
         self.settings = settings
-        self.rsgi = rsgi
-        self.sock = sock
-        self.port = port
-        self.watch = watch
-        self.gil = gil
-        self.gil_client: LaneClient | None = None
-        self.signal = granian.new_signal()
-        self.loop = asyncio.new_event_loop()
-        self.lane = LoopQueue(self.loop)
+        self.loop = loop
+        self.lane = lane
+        self.executor = executor
         self.lifespan = Lifespan(app)
-        self.executor = Executor(settings.threads, settings.backlog, f"freelane-{number}")
         self.gateway: Gateway | None = None
-        self.stopping = threading.Event()
-        self.on_serving: Callable[[], object] = lambda: None
+        self.way: Way | None = None
+        # Whether some requests are answered on the server's threads.
+        self.direct = False
 
-    def startup(self) -> None:
+    @classmethod
+    def with_threads(
+        cls, app: Any, settings: Settings, name: str, loop: asyncio.AbstractEventLoop | None = None, cores: int = 0
+    ) -> Runtime:
+        """A runtime with threads called ``name``, on ``loop`` or a new one; ``cores`` as ``Executor`` takes it."""
+        loop = asyncio.new_event_loop() if loop is None else loop
+        return cls(app, settings, loop, LoopQueue(loop), Executor(settings.threads, settings.backlog, name, cores))
+
+    async def startup(self) -> None:
         """Run the app's startup. Raises StartupError."""
-        asyncio.set_event_loop(self.loop)
         if self.settings.lifespan == "auto":
-            self.loop.run_until_complete(self.lifespan.startup())
+            await self.lifespan.startup()
 
-    def run(self, on_serving: Callable[[], object]) -> None:
-        """Serve until ``stop``, then run the app's shutdown. ``startup`` went before."""
-        settings = self.settings
-        self.on_serving = on_serving
-        forwarded = ForwardedHeaders(settings.forwarded_allow_ips) if settings.proxy_headers else None
+    def bind(self, kind: type[Gateway] = Gateway, **options: Any) -> Gateway:
+        """Make the gateway, of ``kind`` with ``options``, and the way of its requests past the app's own layers."""
+        # After startup, which may still change the app.
         adapted = adapt(self.app, self.executor, self.lane)
-        self.gateway = Gateway(
+        self.gateway = kind(
             adapted.app,
             self.loop,
             lane=self.lane,
-            rsgi=self.rsgi,
-            root_path=settings.root_path,
             state=self.lifespan.state,
             context=contextvars.copy_context(),
-            # A Unix socket's peers have no address that could be trusted.
-            forwarded=forwarded if self.port is not None else None,
-            observer=self.observer(),
-            connections=Connections(self.port),
             logger=logger,
+            **options,
         )
-        way = adapted.bind(self.gateway)
-        schedule = self.gateway.schedule if way is None else way.schedule
-        if self.gil is not None:
-            client = self.gil_client = self.gil.connect(self.gateway)
-            schedule = self.gil.routes.schedule(client, self.rsgi, schedule)
-        options = granian.WorkerOptions(
-            threads=min(self.executor.cores, settings.threads) + RESERVE if adapted.direct else 1,
-            backpressure=BACKLOG,
-            http=settings.http,
-            websockets=settings.http != "2",
-            tls=granian.TLS(
-                settings.ssl_certfile,
-                settings.ssl_keyfile,
-                settings.ssl_keyfile_password,
-                "tls1.2",
-                settings.ssl_ca_certs,
-                settings.ssl_client_verify,
-            ),
-        )
-        try:
-            granian.serve(
-                self.number, self.sock.fileno(), self.sock.family == socket.AF_UNIX, BACKLOG, self.rsgi,
-                options, schedule, self.loop, self.lane, self.main, self.signal,
-            )  # fmt: skip
-            if self.gil_client is not None:
-                self.gil_client.close()
-            self.finish()
-        finally:
-            self.lane.close()
-            self.executor.shutdown()
-            self.loop.close()
+        self.way = adapted.bind(self.gateway)
+        self.direct = adapted.direct
+        return self.gateway
+
+    @property
+    def schedule(self) -> Callable[[Any], None]:
+        """What takes a request from Granian, on its thread."""
+        assert self.gateway is not None
+        return self.gateway.schedule if self.way is None else self.way.schedule
+
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Those of the requests in progress."""
+        active = () if self.gateway is None else self.gateway.active
+        return [exchange.task for exchange in active if exchange.task is not None]
+
+    async def drain(self, deadline: float, waiting: Callable[[], bool] = lambda: False) -> None:
+        """Wait for requests, their background work and what is ``waiting``, at most until ``deadline`` (``time.monotonic``)."""
+        while (waiting() or (self.gateway is not None and self.gateway.active)) and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK)
+
+    async def cut_off(self) -> None:
+        """Cancel the requests that still run."""
+        await shutdown.cut_off(self.tasks(), self.settings.shutdown_timeout)
+
+    async def shutdown(self) -> None:
+        """Run the app's shutdown, where its startup ran."""
+        await self.lifespan.shutdown()
 
     def finish(self) -> None:
-        if self.settings.lifespan == "auto":
-            self.loop.run_until_complete(self.lifespan.shutdown())
+        """``shutdown``, then end all else on the loop, which nobody runs afterwards."""
+        self.loop.run_until_complete(self.shutdown())
         self.loop.run_until_complete(shutdown.clear())
 
-    async def main(self, stopped: asyncio.Future[None]) -> None:
-        """What the loop runs while Granian serves."""
-        self.on_serving()
-        watcher = asyncio.create_task(self.watch_gil())
-        ending = asyncio.create_task(self.supervise_stop(stopped))
-        await asyncio.wait([stopped, ending], return_when=asyncio.FIRST_COMPLETED)
-        self.stop()
-        await ending
-        watcher.cancel()
-        if not stopped.done():
-            # Granian waits for connections that will not end: finish without it.
-            await self.lifespan.shutdown()
-            shutdown.leave(0)
-
-    async def watch_gil(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            if news := self.watch.news():
-                logger.warning(news)
-
-    async def supervise_stop(self, stopped: asyncio.Future[None]) -> None:
-        """Give running requests their time once ``stop`` was called, then cancel them."""
-        while not self.stopping.is_set():
-            await asyncio.sleep(0.05)
-        assert self.gateway is not None
-        await self.close_websockets()
-        self.signal.set()
-        deadline = time.monotonic() + self.settings.shutdown_timeout
-        # Granian has stopped once the last response is sent: background work may still run.
-        while (self.gateway.active or not stopped.done()) and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        if self.gil_client is not None:
-            self.gil_client.close()
-        tasks = [exchange.task for exchange in self.gateway.active if exchange.task is not None]
-        await shutdown.cut_off(tasks, self.settings.shutdown_timeout)
-        await asyncio.wait([stopped], timeout=1)
-
-    async def close_websockets(self) -> None:
-        assert self.gateway is not None
-        sockets = [exchange for exchange in self.gateway.active if isinstance(exchange, WebSocketExchange)]
-        if sockets:
-            await asyncio.wait([asyncio.create_task(exchange.shutdown()) for exchange in sockets], timeout=1)
-
-    def stop(self) -> None:
-        """Begin to stop; callable from any thread and from a signal handler."""
-        self.stopping.set()
-
-    def observer(self) -> Callable[[Any, int, list[Any]], None] | None:
-        settings = self.settings
-        if not (settings.access_log or settings.show_lanes):
-            return None
-
-        def observe(scope: Any, status: int, headers: list[Any]) -> None:
-            if settings.access_log:
-                logs.log_access(scope, status)
-            if settings.show_lanes:
-                lane, thread = scope.get("freelane.lane", ("loop", threading.current_thread().name))
-                gil = "on" if lane == "gil" or gil_watch.enabled() else "off"
-                for name, value in (("lane", lane), ("thread", thread), ("gil", gil)):
-                    pair = f"freelane-{name}", value
-                    headers.append(pair if self.rsgi else tuple(part.encode("ascii") for part in pair))
-
-        return observe
+    def close(self) -> None:
+        """Let go of the threads and of the loop."""
+        if self.lane is not None:
+            self.lane.close()
+        if self.executor is not None:
+            self.executor.shutdown()
+        self.loop.close()

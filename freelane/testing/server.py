@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from freelane.api import RSGIApplication, wrap
+from freelane.api import wrap
+from freelane.server.rsgi import RSGIApplication
 
 
 def visible(value: bytes) -> bool:
@@ -342,11 +343,9 @@ class Lifespan:
     async def __aenter__(self) -> RSGIApplication:
         loop = asyncio.get_running_loop()
         self.app.__rsgi_init__(loop)
-        if (started := self.app.serving[loop].started) is not None:
+        if (started := self.app.runtimes[loop].started) is not None:
             await started
         return self.app
 
     async def __aexit__(self, *exc: object) -> None:
-        serving = self.app.serving.pop(asyncio.get_running_loop())
-        if serving.lifespan is not None:
-            await serving.lifespan.shutdown()
+        await self.app.runtimes.pop(asyncio.get_running_loop()).shutdown()

@@ -1,0 +1,170 @@
+"""A worker: serves an app on one socket through Granian, with a runtime of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from freelane.fastcore.asgi.websocket import WebSocketExchange
+from freelane.gil_lane import gil_watch
+from freelane.gil_lane.client import LaneClient
+from freelane.gil_lane.lane import GilLane
+from freelane.server import granian, logs, shutdown
+from freelane.server.forwarded import ForwardedHeaders
+from freelane.server.runtime import Runtime
+from freelane.server.sockets import BACKLOG
+from freelane.server.tcp_info import Connections
+from freelane.settings import Settings
+
+logger = logging.getLogger("freelane.error")
+
+# Granian's blocking threads beyond those that may be busy with `def` endpoints: they hand
+# requests over to the loop, which must never wait for an endpoint.
+RESERVE = 1
+
+
+class Worker:
+    """Serves ``app`` on one socket. All but ``stop`` belongs to one thread: startup, requests and shutdown share it."""
+
+    def __init__(
+        self, number: int, app: Any, settings: Settings, rsgi: bool, sock: socket.socket, port: int | None,
+        watch: gil_watch.GILWatch, gil: GilLane | None = None,
+    ) -> None:  # fmt: skip
+        self.number = number
+        self.settings = settings
+        self.rsgi = rsgi
+        self.sock = sock
+        self.port = port
+        self.watch = watch
+        self.gil = gil
+        self.gil_client: LaneClient | None = None
+        self.signal = granian.new_signal()
+        self.runtime = Runtime.with_threads(app, settings, f"freelane-{number}")
+        self.stopping = threading.Event()
+        self.on_serving: Callable[[], object] = lambda: None
+
+    def startup(self) -> None:
+        """Run the app's startup. Raises StartupError."""
+        loop = self.runtime.loop
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(self.runtime.startup())
+        except BaseException:
+            loop.run_until_complete(shutdown.clear())
+            self.runtime.close()
+            raise
+
+    def run(self, on_serving: Callable[[], object]) -> None:
+        """Serve until ``stop``, then run the app's shutdown. ``startup`` went before."""
+        settings, runtime = self.settings, self.runtime
+        assert runtime.lane is not None and runtime.executor is not None
+        self.on_serving = on_serving
+        forwarded = ForwardedHeaders(settings.forwarded_allow_ips) if settings.proxy_headers else None
+        gateway = runtime.bind(
+            rsgi=self.rsgi,
+            root_path=settings.root_path,
+            # A Unix socket's peers have no address that could be trusted.
+            forwarded=forwarded if self.port is not None else None,
+            observer=self.observer(),
+            connections=Connections(self.port),
+        )
+        schedule = runtime.schedule
+        if self.gil is not None:
+            client = self.gil_client = self.gil.connect(gateway)
+            schedule = self.gil.routes.schedule(client, self.rsgi, schedule)
+        options = granian.WorkerOptions(
+            threads=min(runtime.executor.cores, settings.threads) + RESERVE if runtime.direct else 1,
+            backpressure=BACKLOG,
+            http=settings.http,
+            websockets=settings.http != "2",
+            tls=granian.TLS(
+                settings.ssl_certfile,
+                settings.ssl_keyfile,
+                settings.ssl_keyfile_password,
+                "tls1.2",
+                settings.ssl_ca_certs,
+                settings.ssl_client_verify,
+            ),
+        )
+        try:
+            granian.serve(
+                self.number, self.sock.fileno(), self.sock.family == socket.AF_UNIX, BACKLOG, self.rsgi,
+                options, schedule, runtime.loop, runtime.lane, self.main, self.signal,
+            )  # fmt: skip
+            if self.gil_client is not None:
+                self.gil_client.close()
+        finally:
+            self.finish()
+
+    def finish(self) -> None:
+        """Run the app's shutdown, and let go of everything."""
+        try:
+            self.runtime.finish()
+        finally:
+            self.runtime.close()
+
+    async def main(self, stopped: asyncio.Future[None]) -> None:
+        """What the loop runs while Granian serves."""
+        self.on_serving()
+        watcher = asyncio.create_task(self.watch_gil())
+        ending = asyncio.create_task(self.supervise_stop(stopped))
+        await asyncio.wait([stopped, ending], return_when=asyncio.FIRST_COMPLETED)
+        self.stop()
+        await ending
+        watcher.cancel()
+        if not stopped.done():
+            # Granian waits for connections that will not end: finish without it.
+            await self.runtime.shutdown()
+            shutdown.leave(0)
+
+    async def watch_gil(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            if news := self.watch.news():
+                logger.warning(news)
+
+    async def supervise_stop(self, stopped: asyncio.Future[None]) -> None:
+        """Give running requests their time once ``stop`` was called, then cancel them."""
+        while not self.stopping.is_set():
+            await asyncio.sleep(0.05)
+        await self.close_websockets()
+        self.signal.set()
+        # Granian has stopped once the last response is sent: background work may still run.
+        await self.runtime.drain(time.monotonic() + self.settings.shutdown_timeout, lambda: not stopped.done())
+        if self.gil_client is not None:
+            self.gil_client.close()
+        await self.runtime.cut_off()
+        await asyncio.wait([stopped], timeout=1)
+
+    async def close_websockets(self) -> None:
+        gateway = self.runtime.gateway
+        assert gateway is not None
+        sockets = [exchange for exchange in gateway.active if isinstance(exchange, WebSocketExchange)]
+        if sockets:
+            await asyncio.wait([asyncio.create_task(exchange.shutdown()) for exchange in sockets], timeout=1)
+
+    def stop(self) -> None:
+        """Begin to stop; callable from any thread and from a signal handler."""
+        self.stopping.set()
+
+    def observer(self) -> Callable[[Any, int, list[Any]], None] | None:
+        settings = self.settings
+        if not (settings.access_log or settings.show_lanes):
+            return None
+
+        def observe(scope: Any, status: int, headers: list[Any]) -> None:
+            if settings.access_log:
+                logs.log_access(scope, status)
+            if settings.show_lanes:
+                lane, thread = scope.get("freelane.lane", ("loop", threading.current_thread().name))
+                gil = "on" if lane == "gil" or gil_watch.enabled() else "off"
+                for name, value in (("lane", lane), ("thread", thread), ("gil", gil)):
+                    pair = f"freelane-{name}", value
+                    headers.append(pair if self.rsgi else tuple(part.encode("ascii") for part in pair))
+
+        return observe
