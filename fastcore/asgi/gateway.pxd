@@ -1,23 +1,8 @@
-# What the requests of one event loop share, and the way into it from Granian's threads.
+# The way from Granian's threads into one event loop's app.
+from freelane.fastcore.asgi.loop_context cimport LoopContext
 
-cdef class Gateway:
-    # All but `lane.post` is used on the loop's thread; the settings are constant once serving.
-    cdef readonly object app
-    cdef readonly object loop
-    cdef readonly object lane
-    cdef readonly bint rsgi
-    cdef readonly str root_path
-    cdef public dict state
-    cdef readonly set active
-    cdef readonly object context
-    cdef readonly object forwarded
-    cdef readonly object observer
-    cdef readonly bint observed
-    cdef readonly object connections
-    cdef readonly object logger
-    cdef readonly dict extensions
-    cdef readonly set losses
-    cdef object begin_bound
+cdef class Gateway(LoopContext):
+    cdef object begin_bound      # constant
 
     cpdef object begin(self, object watcher)
     cpdef object open(self, object source, object proto)

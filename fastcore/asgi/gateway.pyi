@@ -1,53 +1,13 @@
-import asyncio
-from collections.abc import Callable
-from contextvars import Context
-from typing import Any, Protocol, Self, type_check_only
+from typing import Any
 
 from typing_extensions import disjoint_base
 
 from freelane.fastcore.asgi.http import HTTPExchange
+from freelane.fastcore.asgi.loop_context import LoopContext
 from freelane.fastcore.asgi.websocket import WebSocketExchange
-from freelane.fastcore.threads.loop_queue import LoopQueue
-
-@type_check_only
-class Active(Protocol):
-    """A request in progress, as shutdown sees it."""
-
-    @property
-    def task(self) -> asyncio.Task[None] | None: ...
 
 @disjoint_base
-class Gateway:
-    app: Any
-    loop: asyncio.AbstractEventLoop
-    lane: LoopQueue | None
-    rsgi: bool
-    root_path: str
-    state: dict[str, Any]
-    active: set[Active]
-    context: Context
-    observed: bool
-    def __new__(
-        cls,
-        app: Any,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        lane: LoopQueue | None = None,
-        rsgi: bool = True,
-        root_path: str = "",
-        state: dict[str, Any] | None = None,
-        context: Context | None = None,
-        forwarded: Callable[..., tuple[Any, str]] | None = None,
-        observer: Callable[[Any, int, list[Any]], None] | None = None,
-        connections: Any = None,
-        logger: Any = None,
-        extensions: dict[str, Any] | None = None,
-    ) -> Self: ...
+class Gateway(LoopContext):
     def schedule(self, watcher: Any) -> None: ...
     def begin(self, watcher: Any) -> None: ...
     def open(self, source: Any, proto: Any) -> HTTPExchange | WebSocketExchange: ...
-    def observe(self, scope: Any, status: int, headers: list[Any]) -> None: ...
-    def log_error(self, message: str, exc: BaseException | None) -> None: ...
-    def note_loss(self, what: str) -> None: ...
-    async def drain(self, scope: Any) -> None: ...
-    def cut(self, scope: Any, release: Callable[[], None]) -> None: ...

@@ -1,11 +1,11 @@
 # One HTTP request and its response, between an ASGI app and one of Granian's protocols.
 
-from freelane.fastcore.asgi.gateway cimport Gateway
+from freelane.fastcore.asgi.loop_context cimport LoopContext
 
 
 cdef class HTTPExchange:
     # Every attribute is touched on the loop's thread only.
-    cdef readonly Gateway gateway
+    cdef readonly LoopContext gateway
     cdef readonly object scope
     cdef public object app
     # An async function of this exchange that answers in the app's place, or None.

@@ -5,17 +5,17 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from freelane.fastcore.asgi.gateway import Gateway
+from freelane.fastcore.asgi.loop_context import LoopContext
 
 @disjoint_base
 class HTTPExchange:
-    gateway: Gateway
+    gateway: LoopContext
     scope: dict[str, Any]
     app: Any
     answer: Callable[[HTTPExchange], Awaitable[None]] | None
     task: asyncio.Task[None] | None
     watcher: Any
-    def __new__(cls, gateway: Gateway, proto: Any, source: Any, scope: dict[str, Any]) -> Self: ...
+    def __new__(cls, gateway: LoopContext, proto: Any, source: Any, scope: dict[str, Any]) -> Self: ...
     def start(self, context: Context) -> None: ...
     async def run(self) -> None: ...
     async def body(self) -> bytes: ...

@@ -7,8 +7,8 @@ an unchanged app was tested with.
 import asyncio
 import functools
 
-from freelane.fastcore.asgi.gateway cimport Gateway
 from freelane.fastcore.asgi.headers cimport check_headers, content_length, text_headers
+from freelane.fastcore.asgi.loop_context cimport LoopContext
 
 cdef enum:
     # Request body, as far as the app was told.
@@ -37,7 +37,7 @@ cdef list ERROR_HEADERS = [
 cdef class HTTPExchange:
     """``receive`` and ``send`` for one request, and the task that runs the app with them."""
 
-    def __cinit__(self, Gateway gateway, object proto, object source, object scope):
+    def __cinit__(self, LoopContext gateway, object proto, object source, object scope):
         self.gateway = gateway
         self.proto = proto
         self.source = source
@@ -62,7 +62,7 @@ cdef class HTTPExchange:
 
     async def run(self):
         """Call the app; answer for it when it fails."""
-        cdef Gateway gateway = self.gateway
+        cdef LoopContext gateway = self.gateway
         gateway.active.add(self)
         try:
             if self.answer is None:

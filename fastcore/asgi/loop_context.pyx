@@ -1,0 +1,61 @@
+# cython: language_level=3, freethreading_compatible=True
+"""What the requests of one event loop share: the app, its settings, its state, and who is in progress."""
+import contextvars
+
+
+cdef class LoopContext:
+    """What its exchanges share.
+
+    - ``lane``: the ``LoopQueue`` of ``loop``, or None where calls arrive on the loop already.
+    - ``rsgi``: whether scopes and protocols are RSGI's or those of Granian's ASGI worker.
+    - ``state``: what lifespan left; every request gets a copy.
+    - ``forwarded``: ``(headers, client, scheme, websocket) -> (client, scheme)`` for proxies, or None.
+    - ``extensions``: the scope's ``extensions``; None leaves the key out, as uvicorn does.
+    - ``observer``: ``(scope, status, headers)`` called as a response starts; it may add headers.
+    - ``connections``: paces and cuts off connections, or None.
+    """
+
+    def __cinit__(self, app, loop, *, lane=None, bint rsgi=True, str root_path="", dict state=None,
+                  context=None, forwarded=None, observer=None, connections=None, logger=None,
+                  dict extensions=None):
+        self.app = app
+        self.loop = loop
+        self.lane = lane
+        self.rsgi = rsgi
+        self.root_path = root_path
+        self.state = {} if state is None else state
+        self.active = set()
+        self.context = contextvars.Context() if context is None else context
+        self.forwarded = forwarded
+        self.observer = observer
+        self.observed = observer is not None
+        self.connections = connections
+        self.logger = logger
+        self.extensions = extensions
+        self.losses = set()
+
+    def observe(self, scope, status, headers):
+        self.observer(scope, status, headers)
+
+    def log_error(self, str message, exc):
+        if self.logger is not None:
+            self.logger.error(message, exc_info=exc)
+
+    def note_loss(self, str what):
+        """Say once that the transport could not carry something."""
+        if what not in self.losses:
+            self.losses.add(what)
+            if self.logger is not None:
+                self.logger.warning("RSGI cannot carry %s. Serve this app with --transport asgi.", what)
+
+    async def drain(self, scope):
+        """Wait until the client has taken most of what was streamed to it."""
+        if self.connections is not None:
+            await self.connections.drain(scope["client"])
+
+    def cut(self, scope, release):
+        """Break the client's connection, then call ``release``."""
+        if self.connections is None:
+            release()
+        else:
+            self.loop.create_task(self.connections.cut(scope["client"], release))
