@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     check.add_argument("--json", action="store_true", help="print JSON")
     add_settings(check)
+    commands.add_parser("bench", help="prove that answers are equal under other servers, then show what they cost")
     return parser
 
 
@@ -68,6 +69,11 @@ def add_settings(run: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Exit codes: 0, 1 for the app's own import error, 2 for a mistake, 3 for failed startup."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["bench"]:
+        from freelane.cli import bench  # what only this command needs stays unloaded
+
+        return bench.main(words[1:])
     try:
         arguments = vars(build_parser().parse_args(argv))
         command = arguments.pop("command")

@@ -1,0 +1,218 @@
+"""Start a contender, wait until it answers, stop it by pid whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from freelane.bench import machine
+from freelane.bench.contenders import HOST, Contender, ContenderFailed
+from freelane.bench.interrupts import interrupts
+from freelane.errors import ConfigError
+
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+# Asked until it answers: no route of the app's, so that nothing of the app runs.
+READY_PATH = "/-/freelane-bench-is-it-up"
+# Tells what a contender started from everything else, daemons that left its session included.
+MARK = "FREELANE_BENCH_MARK"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A contender that answers. ``process`` is None for one that somebody else runs."""
+
+    contender: Contender
+    url: str
+    process: subprocess.Popen[bytes] | None = None
+    log: Path | None = None
+    mark: str = ""  # in the environment of all that it starts
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or 80
+
+    def output(self, last_lines: int = 40) -> str:
+        """The end of what it printed."""
+        if self.log is None:
+            return ""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-last_lines:])
+
+    def check(self) -> None:
+        """Raise ContenderFailed if it has ended."""
+        if self.process is not None and (code := self.process.poll()) is not None:
+            raise ContenderFailed(f"{self.contender.name}: {ending(code)} while it was asked:\n{self.output()}".rstrip())
+
+
+def ending(code: int) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with {code}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def check_port(port: int) -> None:
+    """Raise ConfigError if nothing can listen on this port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as exc:
+            what = "is in use by another program" if exc.errno == errno.EADDRINUSE else f"cannot be used: {exc.strerror}"
+            raise ConfigError(f"port {port} {what}; leave out --port for a free one") from None
+
+
+@contextlib.contextmanager
+def serve(
+    contender: Contender, *, cores: frozenset[int] | None = None, port: int | None = None, timeout: float = START_SECONDS
+) -> Iterator[Running]:
+    """A contender that answers requests; what was started is gone when the block is left, by whatever way.
+
+    Raises ContenderFailed if it does not start within ``timeout`` seconds.
+    """
+    if contender.url is not None:
+        running = Running(contender, contender.url)
+        wait_until_ready(running, timeout=5)
+        yield running
+        return
+    if port is not None:
+        check_port(port)
+    with tempfile.TemporaryDirectory(prefix="freelane-bench-") as scratch:
+        log = Path(scratch) / "output"
+        running = start(contender, log, cores, port, timeout)
+        try:
+            yield running
+        finally:
+            stop(running)
+
+
+def start(contender: Contender, log: Path, cores: frozenset[int] | None, port: int | None, timeout: float) -> Running:
+    """Start and wait; a free port that another program took in between is tried again."""
+    for last in (False, False, True):
+        chosen = port or free_port()
+        mark = f"{os.getpid()}-{time.time_ns()}"
+        with interrupts.deferred():
+            process = spawn(contender, chosen, log, cores, mark)
+            running = Running(contender, f"http://{HOST}:{chosen}", process, log, mark)
+        try:
+            wait_until_ready(running, timeout)
+            return running
+        except BaseException as exc:
+            stop(running)
+            if not isinstance(exc, ContenderFailed) or last or port or not in_use(running.output(), chosen):
+                raise
+    raise AssertionError("unreachable")
+
+
+def in_use(output: str, port: int) -> bool:
+    return "address already in use" in output.lower() and str(port) in output
+
+
+def spawn(contender: Contender, port: int, log: Path, cores: frozenset[int] | None, mark: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PORT": str(port), **contender.environment, MARK: mark}
+    paths = [str(contender.directory), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    with log.open("wb") as output, machine.pinned(cores):
+        try:
+            # A session of its own: Ctrl-C reaches the bench only, which then stops the whole of it.
+            return subprocess.Popen(
+                contender.arguments(port),
+                cwd=contender.directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as exc:
+            raise ContenderFailed(f"{contender.name}: cannot be started: {exc}") from exc
+
+
+def connect(url: str, timeout: float) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or HOST, parts.port, timeout=timeout)
+
+
+def wait_until_ready(running: Running, timeout: float) -> None:
+    """Ready is an answer to a request: a bound port alone may have no worker behind it yet."""
+    name, problem = running.contender.name, "it does not listen"
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if running.process is not None and (code := running.process.poll()) is not None:
+            raise ContenderFailed(f"{name}: {ending(code)} while starting:\n{running.output()}".rstrip())
+        connection = connect(running.url, timeout=5)
+        try:
+            connection.request("GET", urlsplit(running.url).path + READY_PATH)
+            connection.getresponse().read()
+            return
+        except (OSError, http.client.HTTPException) as exc:
+            problem = f"{type(exc).__name__}: {exc}" if not isinstance(exc, ConnectionRefusedError) else problem
+            time.sleep(0.02)
+        finally:
+            connection.close()
+    printed = running.output()
+    raise ContenderFailed(
+        f"{name}: no answer on {running.url} within {timeout:g} s ({problem})" + (f":\n{printed}" if printed else "")
+    )
+
+
+def stop(running: Running) -> int:
+    """End a contender and all that came of it: asked first, then killed by pid. Returns its exit code."""
+    process = running.process
+    assert process is not None
+    with interrupts.deferred():
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + STOP_SECONDS
+            # A second Ctrl-C does not wait for manners.
+            while process.poll() is None and time.monotonic() < deadline and len(interrupts.pending) < 2:
+                time.sleep(0.01)
+        # What is left of the group: a worker whose parent died, or the process itself if it did not listen.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        for pid in machine.marked(f"{MARK}={running.mark}"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        return process.wait()
+
+
+def versions(contender: Contender) -> dict[str, str]:
+    """The interpreter and the packages a contender runs on, asked of its own Python; empty where it names none."""
+    if contender.python is None:
+        return {}
+    code = (
+        "import importlib.metadata as m, json, sys, sysconfig\n"
+        "out = {'python': sys.version.split(' ')[0]}\n"
+        "out['build'] = 'free-threaded' if sysconfig.get_config_var('Py_GIL_DISABLED') else 'GIL'\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: out[name] = m.version(name)\n"
+        "    except m.PackageNotFoundError: pass\n"
+        "print(json.dumps(out))"
+    )
+    try:
+        asked = subprocess.run(
+            [contender.python, "-c", code, *contender.packages], capture_output=True, text=True, timeout=60, check=True
+        )
+        found: dict[str, str] = json.loads(asked.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as exc:
+        raise ContenderFailed(f"{contender.name}: its interpreter {contender.python} does not run: {exc}") from exc
+    return found
