@@ -31,7 +31,7 @@ cdef class Gateway(LoopContext):
 
     cpdef object open(self, object source, object proto):
         """An exchange for a scope and protocol of the kind this gateway serves."""
-        cdef object scope
+        cdef object scope, peer = None
         cdef bint websocket
         if self.rsgi:
             websocket = source.proto == "ws"
@@ -41,10 +41,11 @@ cdef class Gateway(LoopContext):
         else:
             scope = complete_scope(source, self.root_path, self.state)
             websocket = scope["type"] == "websocket"
+            peer = scope["client"]
             if self.forwarded is not None:
                 scope["client"], scope["scheme"] = self.forwarded(
                     scope["headers"], scope["client"], scope["scheme"], websocket
                 )
         if websocket:
-            return WebSocketExchange(self, proto, source, scope)
-        return HTTPExchange(self, proto, source, scope)
+            return WebSocketExchange(self, proto, source, scope, peer)
+        return HTTPExchange(self, proto, source, scope, peer)

@@ -12,6 +12,9 @@ cdef class HTTPExchange:
     cdef public object answer
     cdef object proto
     cdef object source
+    # (host, port) at the other end of the socket, whatever proxies say; None over RSGI, where
+    # `source` knows, and for a Unix socket.
+    cdef object peer
     cdef object loop
     cdef bint rsgi
     cdef bint head
@@ -40,18 +43,20 @@ cdef class HTTPExchange:
     cdef public object watcher
 
     cdef object wake(self)
+    cdef object connection(self)
     cdef object as_future(self, object awaitable)
     cdef object add_chunk(self, bytes data)
     cdef object end_body(self)
     cdef object on_message(self, dict message)
     cdef object open_body(self)
     cdef object read_next(self)
+    cdef object break_body(self)
     cdef object watch(self)
-    cdef object accept_start(self, int status, object headers)
+    cdef object accept_start(self, object status, object headers)
     cdef object start_response(self)
     cdef object open_stream(self)
     cdef object write(self, bytes data)
     cdef object finish(self)
     cdef object respond(self, bytes body)
     cpdef object start(self, object context)
-    cpdef bint respond_now(self, int status, object headers, object body)
+    cpdef bint respond_now(self, object status, object headers, object body)

@@ -7,8 +7,9 @@ an unchanged app was tested with.
 import asyncio
 import functools
 
-from freelane.fastcore.asgi.headers cimport check_headers, content_length, text_headers
+from freelane.fastcore.asgi.headers cimport UNSAID, check_headers, check_status, take_framing, text_headers
 from freelane.fastcore.asgi.loop_context cimport LoopContext
+from freelane.fastcore.asgi.scope cimport split_address
 
 cdef enum:
     # Request body, as far as the app was told.
@@ -20,9 +21,10 @@ cdef enum:
 cdef enum:
     # Response.
     IDLE = 0
-    HELD = 1       # the app sent its start; nothing is on the wire
-    STREAMING = 2
-    COMPLETE = 3
+    REFUSED = 1    # the app sent a start that no server could send
+    HELD = 2       # the app sent its start; nothing is on the wire
+    STREAMING = 3
+    COMPLETE = 4
 
 # A sender that is further ahead than this waits for the client (bytes).
 cdef long long PACE_BYTES = 1 << 20
@@ -37,8 +39,9 @@ cdef list ERROR_HEADERS = [
 cdef class HTTPExchange:
     """``receive`` and ``send`` for one request, and the task that runs the app with them."""
 
-    def __cinit__(self, LoopContext gateway, object proto, object source, object scope):
+    def __cinit__(self, LoopContext gateway, object proto, object source, object scope, object peer=None):
         self.gateway = gateway
+        self.peer = peer
         self.proto = proto
         self.source = source
         self.scope = scope
@@ -209,8 +212,7 @@ cdef class HTTPExchange:
         try:
             message = awaitable.result()
         except BaseException:
-            self.body_stage = CUT
-            self.wake()
+            self.break_body()
             return
         if self.stage == COMPLETE:
             # Nobody reads on, but a client that sends first and reads then must not hang.
@@ -226,13 +228,13 @@ cdef class HTTPExchange:
             self.add_chunk(message)
         elif self.body_left > 0:
             # RSGI's stream ends quietly when the client is cut off in mid-body.
-            self.body_stage = CUT
+            self.break_body()
         elif self.ambiguous_end:
             # A second empty chunk comes after trailers and after an error.
             if "trailer" in self.source.headers:
                 self.end_body()
             else:
-                self.body_stage = CUT
+                self.break_body()
         else:
             # Empty means the end, trailers or an error; after the end the iterator stops.
             self.ambiguous_end = True
@@ -252,7 +254,7 @@ cdef class HTTPExchange:
 
     cdef object end_body(self):
         if self.body_left > 0:
-            self.body_stage = CUT
+            self.break_body()
             return None
         self.body_stage = ENDED
         if self.chunks is None:
@@ -260,7 +262,7 @@ cdef class HTTPExchange:
 
     cdef object on_message(self, dict message):
         if message["type"] == "http.disconnect":
-            self.body_stage = CUT
+            self.break_body()
         elif message["more_body"]:
             if message["body"]:
                 self.add_chunk(message["body"])
@@ -269,6 +271,21 @@ cdef class HTTPExchange:
                 self.add_chunk(message["body"])
             if self.body_stage == OPEN:
                 self.end_body()
+
+    cdef object break_body(self):
+        # It is malformed or ended early: answer 400 at once and tell the app that nobody is there, as
+        # uvicorn does. A client that is gone sees none of it.
+        self.body_stage = CUT
+        if self.disconnected or self.stage == COMPLETE:
+            return None
+        self.gateway.log_broken(self.scope, self.connection())
+        if self.stage == STREAMING:
+            self.cut()
+        else:
+            answer_now(self.proto, self.rsgi, 400, b"Invalid HTTP request received.")
+            self.stage = COMPLETE
+        self.disconnected = True
+        self.wake()
 
     cdef object watch(self):
         cdef object awaitable
@@ -317,6 +334,8 @@ cdef class HTTPExchange:
         if self.stage == IDLE:
             if kind != "http.response.start":
                 raise RuntimeError(f"Expected ASGI message 'http.response.start', but got '{kind}'.")
+            # As under uvicorn, a start that cannot be sent is the only one all the same.
+            self.stage = REFUSED
             self.accept_start(message["status"], message.get("headers", ()))
             self.start_response()
             return
@@ -324,6 +343,8 @@ cdef class HTTPExchange:
             raise RuntimeError(f"Unexpected ASGI message '{kind}' sent, after response already completed.")
         if kind != "http.response.body":
             raise RuntimeError(f"Expected ASGI message 'http.response.body', but got '{kind}'.")
+        if self.stage == REFUSED:
+            raise RuntimeError("The start of this response could not be sent.")
         data = message.get("body", b"")
         body = data if type(data) is bytes else bytes(memoryview(data))
         if self.head:
@@ -342,7 +363,7 @@ cdef class HTTPExchange:
                     await self.settle(pending)
                 if self.unpaced > PACE_BYTES and not self.disconnected:
                     self.unpaced = 0
-                    await self.gateway.drain(self.scope)
+                    await self.gateway.drain(self.connection())
             return
         if self.sized and self.body_due != 0:
             if self.stage == HELD:
@@ -358,13 +379,21 @@ cdef class HTTPExchange:
                 await self.settle(pending)
             self.finish()
 
-    cdef object accept_start(self, int status, object headers):
+    cdef object accept_start(self, object status, object headers):
         # Raises for what cannot be sent, and then has changed nothing.
+        cdef int code = check_status(status)
         cdef list checked = check_headers(headers)
-        cdef long long due = content_length(checked)
-        self.headers = text_headers(checked) if self.rsgi else checked
-        self.status = status
-        self.sized = due >= 0
+        cdef long long due = take_framing(checked)
+        if self.rsgi:
+            try:
+                checked = text_headers(checked)
+            except RuntimeError:
+                self.stage = IDLE  # the transport's fault, not the app's: it is answered 500
+                raise
+        self.headers = checked
+        self.status = code
+        # What has no body by its status, and says nothing else, may not get one.
+        self.sized = due >= 0 or due == UNSAID and (code == 204 or code == 304)
         self.body_due = due if due >= 0 else 0
 
     cdef object start_response(self):
@@ -449,7 +478,7 @@ cdef class HTTPExchange:
 
     cdef object respond(self, bytes body):
         # A whole response at once. Without a length uvicorn sends chunks, so a stream does.
-        if not self.sized and not self.head and self.status not in (204, 304):
+        if not self.sized and not self.head:
             self.open_stream()
             if body:
                 self.write(body)
@@ -467,7 +496,7 @@ cdef class HTTPExchange:
         self.headers = None
         self.completed()
 
-    cpdef bint respond_now(self, int status, object headers, object body):
+    cpdef bint respond_now(self, object status, object headers, object body):
         """Send a whole response from a thread that has this exchange to itself.
 
         Returns False, with nothing sent, for one that the app's own path must send or refuse.
@@ -479,12 +508,8 @@ cdef class HTTPExchange:
             self.accept_start(status, headers)
         except BaseException:
             return False
-        if not self.head:
-            if self.sized:
-                if self.body_due != len(data):
-                    return False
-            elif status != 204 and status != 304:
-                return False
+        if not self.head and (not self.sized or self.body_due != len(data)):
+            return False
         self.stage = HELD
         if self.gateway.observed:
             self.gateway.observe(self.scope, self.status, self.headers)
@@ -505,25 +530,53 @@ cdef class HTTPExchange:
 
     def cut(self):
         """End an unfinished response so that the client cannot take it for a whole one."""
-        cdef bint chunked
+        cdef bint breaks, whole
         if self.disconnected or self.stage == COMPLETE:
             return
         if self.stage == IDLE:
             self.fail()
             return
+        # A sized response that ends early makes the server close; another one would look whole,
+        # so its stream is kept until the connection is broken.
+        breaks = self.gateway.breaks(self.scope)
+        whole = not self.head and (not self.sized or not self.body_due)
+        if self.stage == REFUSED or self.stage == HELD and whole and not breaks:
+            # Nothing is on the wire yet.
+            answer = functools.partial(answer_now, self.proto, self.rsgi, 500, b"Internal Server Error")
+            if breaks:
+                self.gateway.cut(self.connection(), answer)
+            else:
+                answer()
+            self.stage = COMPLETE
+            self.completed()
+            return
         if self.stage == HELD:
             self.open_stream()
-        chunked = not self.sized or not self.body_due
         self.stage = COMPLETE
-        # A sized response that ends early makes the server close; a chunked one would look
-        # whole, so its stream is kept until the connection is broken.
         stream, self.stream = self.stream, None
         release = functools.partial(release_stream, self.proto, stream, self.rsgi)
-        if chunked and not self.head:
-            self.gateway.cut(self.scope, release)
+        if whole or breaks and not self.head:
+            self.gateway.cut(self.connection(), release)
         else:
             release()
         self.completed()
+
+    cdef object connection(self):
+        return split_address(self.source.client) if self.rsgi else self.peer
+
+
+def answer_now(proto, rsgi, status, body):
+    """Answer with a line of text in the place of what could not be sent, or not be read."""
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    if rsgi:
+        proto.response_bytes(status, text_headers(headers), body)
+    else:
+        proto.send({"type": "http.response.start", "status": status, "headers": headers})
+        proto.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def release_stream(proto, stream, rsgi):

@@ -17,3 +17,5 @@ cdef class LoopContext:
     cdef readonly object logger
     cdef readonly dict extensions
     cdef readonly set losses
+
+    cpdef bint breaks(self, scope)

@@ -41,6 +41,14 @@ cdef class LoopContext:
         if self.logger is not None:
             self.logger.error(message, exc_info=exc)
 
+    def log_broken(self, scope, peer):
+        """Say that a request's body is malformed, unless the client just left in its middle."""
+        if self.logger is not None and self.connections is not None and not self.connections.left(peer):
+            self.logger.warning(
+                "Invalid HTTP request received: the body of %s %s from %s is malformed.",
+                scope["method"], scope["path"], "%s:%d" % peer,
+            )
+
     def note_loss(self, str what):
         """Say once that the transport could not carry something."""
         if what not in self.losses:
@@ -48,14 +56,18 @@ cdef class LoopContext:
             if self.logger is not None:
                 self.logger.warning("RSGI cannot carry %s. Serve this app with --transport asgi.", what)
 
-    async def drain(self, scope):
-        """Wait until the client has taken most of what was streamed to it."""
+    async def drain(self, peer):
+        """Wait until the client at the other end of the socket has taken most of what was streamed to it."""
         if self.connections is not None:
-            await self.connections.drain(scope["client"])
+            await self.connections.drain(peer)
 
-    def cut(self, scope, release):
-        """Break the client's connection, then call ``release``."""
+    def cut(self, peer, release):
+        """Break the connection to ``peer``, then call ``release``."""
         if self.connections is None:
             release()
         else:
-            self.loop.create_task(self.connections.cut(scope["client"], release))
+            self.loop.create_task(self.connections.cut(peer, release))
+
+    cpdef bint breaks(self, scope):
+        """Whether one request's connection can be broken, and carries no other request."""
+        return self.connections is not None and self.connections.supported and scope["http_version"][0] == "1"

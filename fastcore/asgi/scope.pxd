@@ -6,6 +6,7 @@ cdef extern from "Python.h":
     int PyDict_GetItemRef(object mapping, object key, PyObject** result) except -1
 
 
+cpdef tuple split_address(str address)
 cpdef dict complete_scope(dict scope, str root_path, dict state)
 
 

@@ -15,6 +15,7 @@ cdef dict VERSIONS = {"1": "1.0", "1.0": "1.0", "1.1": "1.1", "2": "2", "3": "3"
 cdef dict WS_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
+cdef tuple NO_HOST = (b"host", b"")
 # The keys whose values are computed when they are first touched.
 cdef tuple LAZY = ("asgi", "http_version", "scheme", "server", "client", "raw_path", "query_string", "headers")
 # A scope before its request has said anything.
@@ -276,6 +277,10 @@ cpdef dict complete_scope(dict scope, str root_path, dict state):
     scope["server"] = (host, None) if host[:1] == "/" else (host, int(port)) if host else None
     scope["http_version"] = VERSIONS[scope["http_version"]]
     scope["asgi"] = {"version": "3.0", "spec_version": "2.4" if websocket else "2.3"}
+    headers = scope["headers"]
+    if headers and headers[0] == NO_HOST and scope["http_version"][0] == "1":
+        # Granian makes up what HTTP/1 clients did not send (RFC 9112, 3.2).
+        del headers[0]
     if websocket:
         scope["extensions"] = {"websocket.http.response": {}}
     else:

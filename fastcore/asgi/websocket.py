@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import MutableMapping
 from typing import Any
 
-from freelane.fastcore.asgi.headers import check_headers
+from freelane.fastcore.asgi.headers import check_headers, check_status
+from freelane.fastcore.asgi.scope import split_address
 
 Message = MutableMapping[str, Any]
 
@@ -30,8 +31,10 @@ class ClientDisconnected(OSError):
 class WebSocketExchange:
     """``receive`` and ``send`` for one WebSocket, and the task that runs the app with them."""
 
-    def __init__(self, gateway: Any, proto: Any, source: Any, scope: MutableMapping[str, Any]) -> None:
+    def __init__(self, gateway: Any, proto: Any, source: Any, scope: MutableMapping[str, Any], peer: Any = None) -> None:
         self.gateway = gateway
+        # As `HTTPExchange.peer`: what proxies say names no socket of ours.
+        self.peer = split_address(source.client) if gateway.rsgi else peer
         self.app = gateway.app
         self.proto = proto
         self.scope = scope
@@ -79,7 +82,7 @@ class WebSocketExchange:
         finally:
             if self.stage is Stage.OPEN and not self.disconnected:
                 # The app left without closing: the client must see no clean close.
-                gateway.cut(self.scope, self.release)
+                gateway.cut(self.peer, self.release)
             else:
                 self.release()
             gateway.active.discard(self)
@@ -218,9 +221,7 @@ class WebSocketExchange:
         elif kind == "websocket.close":
             await self.refuse(403, b"")
         elif kind == "websocket.http.response.start" and not self.rsgi:
-            status = message["status"]
-            if not 100 <= status < 600:
-                raise RuntimeError(f"Invalid HTTP status code '{status}' in response.")
+            status = check_status(message["status"])
             self.denial = status, check_headers(message.get("headers", ())), b""
             self.stage = Stage.DENYING
         else:
@@ -237,6 +238,9 @@ class WebSocketExchange:
                 "Granian cannot send headers with a WebSocket's acceptance: "
                 f"{', '.join(name.decode('latin-1') for name, _ in headers)}."
             )
+        if subprotocol and not (subprotocol.isascii() and subprotocol.isprintable()):
+            # Granian would end the process for it.
+            raise RuntimeError("Invalid WebSocket subprotocol.")
         if self.rsgi:
             if subprotocol:
                 raise RuntimeError(

@@ -2,9 +2,6 @@
 
 from freelane.fastcore.lane.transport cimport Link
 
-cdef class LaneScope(dict):
-    cdef public object stream
-
 cdef class Stream:
     cdef dict streams            # those of the connection that are not over, by number
     cdef Link link

@@ -6,10 +6,6 @@ from typing_extensions import disjoint_base
 from freelane.fastcore.lane.transport import Link
 
 @disjoint_base
-class LaneScope(dict[str, Any]):
-    stream: Stream
-
-@disjoint_base
 class Stream:
     def __init__(self, streams: dict[int, Stream], link: Link, id: int) -> None: ...
     def reset(self) -> None: ...

@@ -33,10 +33,6 @@ cdef Py_ssize_t HEADER_SIZE = protocol.HEADER_SIZE
 COPY = 1 << 14
 
 
-cdef class LaneScope(dict):
-    """A scope that knows its stream."""
-
-
 cdef class Stream:
     """One stream of a connection: flow control both ways. Belongs to the loop's thread."""
 
@@ -370,20 +366,19 @@ cdef class Connection:
 
     def begin(self, flags, id, payload):
         gateway = self.process.gateway
-        scope = LaneScope()
+        scope = {}
         if id <= self.last:
             raise protocol.ProtocolError(f"stream {id} began before")
         self.last = id
         body = protocol.decode_request(payload, scope, gateway.state)
         if scope["type"] == "http":
             stream = HTTPStream(self.streams, self.link, id, body, bool(flags & END))
-            exchange = HTTPExchange(gateway, stream, scope, scope)
+            exchange = HTTPExchange(gateway, stream, scope, scope, stream)
             if self.process.way is not None:
                 self.process.way.take(exchange)
         else:
             stream = WebSocketStream(self.streams, self.link, id)
-            exchange = WebSocketExchange(gateway, stream, scope, scope)
-        scope.stream = stream
+            exchange = WebSocketExchange(gateway, stream, scope, scope, stream)
         exchange.watcher = stream
         self.streams[id] = stream
         exchange.start(gateway.context.copy())

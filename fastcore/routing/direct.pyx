@@ -4,6 +4,7 @@ import threading
 
 from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
 
+from freelane.fastcore.asgi.headers cimport check_limits
 from freelane.fastcore.threads.body_reader cimport size_of
 
 
@@ -37,8 +38,10 @@ cdef class DirectExchange(BodyReader):
     cpdef bint respond(self, int status, list headers, bytes body) except -1:
         """Send a whole response, unless one was sent: then returns False.
 
-        ``headers`` are checked ``(name, value)`` pairs of ``str``, without a length.
+        ``headers`` are checked ``(name, value)`` pairs of ``str``, without a length. Raises
+        RuntimeError for a status or more headers than the server below takes.
         """
+        check_limits(status, len(headers))
         if not self.claim():
             return False
         if self.method == "HEAD" and not 100 <= status < 200 and status != 204 and status != 304:

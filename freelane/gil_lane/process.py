@@ -36,9 +36,12 @@ EXIT_STARTUP = 3
 class LaneGateway(Gateway):
     """Ends a response that failed half-way by resetting its stream: the server breaks the connection."""
 
-    def cut(self, scope: Any, release: Any) -> None:
-        scope.stream.reset()
+    def cut(self, peer: Any, release: Any) -> None:
+        peer.reset()
         release()
+
+    def breaks(self, scope: Any) -> bool:
+        return True
 
 
 class Process:

@@ -1,5 +1,7 @@
 """Reach the socket of one client, which Granian does not hand out.
 
+Clients are named by the address at the other end of the socket, which no header can change.
+
 Two things need it. Granian queues streamed chunks without bound, so a sender must wait for
 a slow client; and it can only end a chunked response cleanly, so a response that failed
 half-way must break its connection or the client takes it for whole.
@@ -21,6 +23,8 @@ from collections.abc import Callable
 # How much of what was written the kernel may still hold before the sender goes on (bytes).
 LOW_WATER = 64 * 1024
 SIOCOUTQ = 0x5411
+# How long Granian's thread gets to hand the kernel what it holds (seconds).
+SETTLE = 0.02
 
 
 class Connections:
@@ -62,6 +66,24 @@ class Connections:
         host: str = peer[0]
         return host.removeprefix("::ffff:") == client[0].removeprefix("::ffff:")
 
+    def left(self, client: tuple[str, int] | None) -> bool:
+        """Whether ``client`` sends nothing more, as far as can be told."""
+        fd = self.find(client)
+        if fd is None:
+            return True
+        try:
+            probe = socket.socket(fileno=fd)
+            try:
+                return not probe.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+            except OSError:
+                return True
+            finally:
+                probe.detach()
+        finally:
+            os.close(fd)
+
     async def drain(self, client: tuple[str, int] | None) -> None:
         """Wait until the kernel holds little of what was sent to ``client``, or it is gone."""
         # Granian's own thread needs a moment to hand its queue to the kernel.
@@ -82,8 +104,10 @@ class Connections:
         fd = self.find(client)
         try:
             if fd is not None:
-                # What was sent before is still on its way through Granian's thread.
-                await asyncio.sleep(0.02)
+                # What was sent before is still on its way, through Granian's thread and the kernel.
+                await asyncio.sleep(SETTLE)
+                while queued(fd) and connected(fd):
+                    await asyncio.sleep(SETTLE)
                 probe = socket.socket(fileno=fd)
                 try:
                     probe.shutdown(socket.SHUT_RDWR)
