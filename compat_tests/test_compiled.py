@@ -24,6 +24,7 @@ from starlette.routing import Host, Mount, Route, Router
 from freelane.adapters.compat import fastapi_gate as fastapi_names
 from freelane.adapters.compat import starlette_gate as starlette_names
 from freelane.adapters.compat import versions
+from freelane.adapters.fastapi.plan import make_plan
 from freelane.adapters.fastapi.reader import FastAPIReader
 from freelane.adapters.registry import adapt, websocket_routes
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan
@@ -227,14 +228,27 @@ def test_an_app_with_a_body_limit_is_left_alone() -> None:
 
 
 def test_a_tool_that_replaced_fastapis_functions_sees_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = one_route(asked)
-    router: CompiledRouter = adapt(app).router  # type: ignore[attr-defined]
-    assert router.find("GET", "/") is not None
+    router: CompiledRouter = adapt(one_route(asked)).router  # type: ignore[attr-defined]
+    entry = router.find("GET", "/")[0]  # type: ignore[index]
+    assert isinstance(entry, Entry) and entry.unchanged()
 
     async def traced(**values: Any) -> Any: ...
 
     with monkeypatch.context() as patch:
         patch.setattr(fastapi.routing, "solve_dependencies", traced)
+        assert not entry.unchanged()
+        plan = make_plan(entry.app)
+        assert not plan.compiled and "solve_dependencies" in plan.reason
+    assert entry.unchanged()
+
+
+def test_a_tool_that_replaced_routing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    router: CompiledRouter = adapt(one_route(asked)).router  # type: ignore[attr-defined]
+
+    async def traced(*values: Any) -> Any: ...
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fastapi.routing.APIRoute, "handle", traced)
         assert router.find("GET", "/") is None
         assert router.find("GET", "/") is None
     router.find("GET", "/")  # reads the routes again
@@ -353,7 +367,7 @@ def test_a_name_that_moved_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_telemetry_provider_set_later_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     app = one_route(asked)
     reader = FastAPIReader()
-    guard = Guard(attributes=list(reader.marks(app)))
+    guard = Guard(watches=[versions.watch(reader.watched_globals)])
     assert guard.holds() and reader.watched(app) == ""
     monkeypatch.setattr(opentelemetry.trace, "_TRACER_PROVIDER", opentelemetry.trace.NoOpTracerProvider())
     assert not guard.holds()

@@ -25,7 +25,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from compat_tests.scheduled import Server
-from freelane.adapters.compat import fastapi_gate
+from freelane.adapters.compat import fastapi_gate, versions
 
 pytestmark = pytest.mark.thread_unsafe(reason="each test has a loop and its threads")
 
@@ -602,7 +602,7 @@ def counting(calls: list[Any], function: Callable[..., Any]) -> Callable[..., An
 @pytest.mark.parametrize("name", [*fastapi_gate.READS_JSON, *fastapi_gate.WRITES_JSON])
 def test_json_replaced(compare: Callable[..., Compared], name: str, early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
-    [(holder, attribute, original)] = fastapi_gate.marks([name])
+    [(holder, attribute, original)] = [(*versions.place(name), versions.find(name))]
     value: Any = counting(calls, original)
     if original is json:
         value = types.SimpleNamespace(loads=counting(calls, json.loads), dumps=counting(calls, json.dumps))

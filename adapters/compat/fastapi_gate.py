@@ -6,13 +6,7 @@ compat_tests/test_framework_contract.py.
 
 from __future__ import annotations
 
-import functools
-import importlib
-import json
-from collections.abc import Iterable
-from typing import Any
-
-from freelane.adapters.compat import versions
+from freelane.adapters.compat import starlette_gate, versions
 
 # The FastAPI releases that the compiled path is tested with, both ends included.
 OLDEST = (0, 161)
@@ -61,11 +55,39 @@ HANDLER = frozenset({
     "response_model_exclude_unset", "response_model_include", "status_code", "stream_item_field",
 })  # fmt: skip
 
-# Functions that tracing tools replace, to see every call.
-REPLACED = (
+# As in ``starlette_gate``.
+AROUND = (
+    "fastapi.applications:AppBodyLimitMiddleware.__call__",
+    "fastapi.applications:ExceptionTelemetryMiddleware.__call__",
+    "fastapi.applications:FastAPI.__call__",
+    "fastapi.middleware.asyncexitstack:AsyncExitStackMiddleware.__call__",
+)
+ROUTING = (
+    "fastapi.routing:APIRoute.handle",
+    "fastapi.routing:APIRoute.matches",
+    "fastapi.routing:APIRouter.__call__",
+    "fastapi.routing:APIRouter.app",
+    "fastapi.routing:APIRouter.handle",
+    "fastapi.routing:APIRouter.matches",
+    "fastapi.routing:_IncludedRouter.handle",
+    "fastapi.routing:_IncludedRouter.matches",
+    "fastapi.routing:get_route_path",
+)
+ENDPOINT = (
+    "fastapi.dependencies.utils:request_body_to_args",
+    "fastapi.dependencies.utils:request_params_to_args",
+    "fastapi.dependencies.utils:solve_dependencies",
+    "fastapi.routing:Request",
+    "fastapi.routing:_build_response_args",
     "fastapi.routing:run_endpoint_function",
     "fastapi.routing:serialize_response",
     "fastapi.routing:solve_dependencies",
+    "fastapi.routing:wrap_app_handling_exceptions",
+)
+THREADS = (
+    *starlette_gate.THREADS,
+    "fastapi.dependencies.utils:run_in_threadpool",
+    "fastapi.routing:run_in_threadpool",
 )
 # The way of JSON in and out, which apps that prefer another library replace.
 READS_JSON = (
@@ -77,51 +99,24 @@ READS_JSON = (
 WRITES_JSON = (
     "fastapi.routing:jsonable_encoder",
     "json:dumps",
+    "starlette.responses:JSONResponse.__init__",
     "starlette.responses:JSONResponse.render",
+    "starlette.responses:Response.__init__",
+    "starlette.responses:Response.init_headers",
     "starlette.responses:json",
 )
-# Where those are defined.
-HOMES = (
-    "fastapi.dependencies.utils",
-    "fastapi.encoders",
-    "fastapi.routing",
-    "json",
-    "starlette.requests",
-    "starlette.responses",
-)
 
-# (module, global) that hold OpenTelemetry's providers; None while nobody has set one.
+# Globals that hold OpenTelemetry's providers; None while nobody has set one.
 PROVIDERS = (
-    ("opentelemetry.trace", "_TRACER_PROVIDER"),
-    ("opentelemetry.metrics._internal", "_METER_PROVIDER"),
-    ("opentelemetry._logs._internal", "_LOGGER_PROVIDER"),
+    "opentelemetry.trace:_TRACER_PROVIDER",
+    "opentelemetry.metrics._internal:_METER_PROVIDER",
+    "opentelemetry._logs._internal:_LOGGER_PROVIDER",
 )
 
 
 def release() -> tuple[int, int]:
     """(major, minor) of the installed FastAPI."""
     return versions.release("fastapi")
-
-
-def replaced(names: Iterable[str]) -> list[str]:
-    """Those of ``names`` that mean something else by now than where they come from."""
-    files = [importlib.import_module(home).__file__ for home in HOMES]
-    return [
-        name
-        for name, (_, _, value) in zip(names, marks(names), strict=True)
-        if value is not json and getattr(getattr(value, "__code__", None), "co_filename", None) not in files
-    ]
-
-
-def marks(names: Iterable[str]) -> list[tuple[Any, str, Any]]:
-    """(object, attribute, value) of each of ``names``, as ``fastcore.dispatch.Guard`` takes them."""
-    found = []
-    for name in names:
-        module, _, path = name.partition(":")
-        *outer, attribute = path.split(".")
-        holder = functools.reduce(getattr, outer, importlib.import_module(module))
-        found.append((holder, attribute, getattr(holder, attribute)))
-    return found
 
 
 def obstacle() -> str:

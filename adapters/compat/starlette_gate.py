@@ -18,6 +18,27 @@ PRIVATE = (
     "starlette._utils:is_async_callable",
 )
 
+# What a tool may replace to see requests, which is then called: around the app's router, in
+# routing, around an endpoint, on the way to a thread.
+AROUND = (
+    "starlette.applications:Starlette.__call__",
+    "starlette.middleware.errors:ServerErrorMiddleware.__call__",
+    "starlette.middleware.exceptions:ExceptionMiddleware.__call__",
+    "starlette.middleware.exceptions:wrap_app_handling_exceptions",
+)
+ROUTING = (
+    "starlette.routing:Mount.handle",
+    "starlette.routing:Mount.matches",
+    "starlette.routing:Route.handle",
+    "starlette.routing:Route.matches",
+    "starlette.routing:Router.__call__",
+    "starlette.routing:Router.app",
+    "starlette.routing:get_route_path",
+)
+ENDPOINT = ("starlette.routing:Request", "starlette.routing:wrap_app_handling_exceptions")
+THREADS = ("anyio.to_thread:run_sync", "starlette.concurrency:run_in_threadpool")
+RESPONSE = "starlette.responses:Response.__call__"
+
 
 def obstacle() -> str:
     """Why this Starlette cannot be compiled, in words; empty where it can."""

@@ -14,6 +14,7 @@ from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
 
 from freelane.adapters.compat import fastapi_gate
+from freelane.adapters.compat.versions import made_in
 
 
 class NotCovered(Exception):
@@ -56,10 +57,7 @@ def closure(function: Any) -> dict[str, Any]:
 
 
 def is_made_by(function: Any, maker: str) -> bool:
-    return (
-        getattr(function, "__module__", None) == "fastapi.routing"
-        and getattr(function, "__qualname__", None) == f"{maker}.<locals>.app"
-    )
+    return made_in(function, "fastapi.routing", f"{maker}.<locals>.app")
 
 
 def read(app: Any) -> Handler:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from fastapi.dependencies.models import _is_coroutine_callable
 from fastapi.routing import _FASTAPI_SCOPE_KEY, request_response
 from starlette.exceptions import HTTPException
 
 from freelane.adapters.compat import fastapi_gate
-from freelane.adapters.compat.versions import find_optional
+from freelane.adapters.compat.versions import find_optional, replaced, watch
 from freelane.adapters.fastapi.handler import Handler, NotCovered, read
-from freelane.adapters.fastapi.responses import renderer
+from freelane.adapters.fastapi.responses import is_json, renderer
 from freelane.adapters.fastapi.source import Writer, needs_loop, needs_stacks
 from freelane.adapters.fastapi.steps import endpoint_context
 from freelane.adapters.starlette.plan import Delegate, Plan
@@ -28,14 +29,14 @@ def make_plan(app: Any) -> Plan:
         handler = read(app)
     except NotCovered as exc:
         return Plan(app, compiled=False, reason=str(exc))
-    json_names = uses_json(handler)
-    if changed := fastapi_gate.replaced(json_names):
-        return Plan(app, compiled=False, reason=f"the app replaced {', '.join(changed)}, which FastAPI's own code uses")
+    names = stands_for(handler)
+    if changed := replaced(names):
+        return Plan(app, compiled=False, reason=f"{', '.join(changed)}, which FastAPI's own code uses, was replaced")
     render = renderer(handler, endpoint_context(handler.dependant))
     body = handler.body_field is not None
     on_loop = Writer(handler, render, on_loop=True).write()
     inside = request_response(inside_layers(handler, on_loop))
-    guard = made_of(handler, json_names)
+    guard = made_of(handler, names)
     if needs_stacks(handler):
         return Plan(inside, guard=guard)
     if needs_loop(handler):
@@ -43,19 +44,24 @@ def make_plan(app: Any) -> Plan:
     return Plan(inside, Writer(handler, render, on_loop=False).write(), "free", body, guard=guard)
 
 
-def uses_json(handler: Handler) -> tuple[str, ...]:
-    """What FastAPI would read and write JSON with on this route, where the plan does it."""
-    reads = fastapi_gate.READS_JSON if handler.body_field is not None and not handler.is_body_form else ()
-    return reads + (fastapi_gate.WRITES_JSON if handler.response_field is None else ())
+def stands_for(handler: Handler) -> tuple[str, ...]:
+    """The names that FastAPI would use for this route, where the plan does their work."""
+    names = fastapi_gate.ENDPOINT
+    if not all(_is_coroutine_callable(node.call) for node in (handler.dependant, *handler.calls())):
+        names += fastapi_gate.THREADS
+    if handler.body_field is not None and not handler.is_body_form:
+        names += fastapi_gate.READS_JSON
+    return names + (fastapi_gate.WRITES_JSON if is_json(handler) or handler.response_field is None else ())
 
 
-def made_of(handler: Handler, json_names: Iterable[str]) -> Guard:
+def made_of(handler: Handler, names: Iterable[str]) -> Guard:
     """Marks of the functions and parameters that the handler was generated from."""
     nodes = [handler.dependant, *handler.calls()]
     lists = ("dependencies", "path_params", "query_params", "header_params", "cookie_params", "body_params")
     return Guard(
-        attributes=[*((node, "call", node.call) for node in nodes), *fastapi_gate.marks(json_names)],
+        attributes=[(node, "call", node.call) for node in nodes],
         sizes=[(found := getattr(node, name), len(found)) for node in nodes for name in lists],
+        watches=[watch(names)],
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,7 +12,7 @@ from fastapi.routing import APIRoute, APIRouter, _EffectiveRouteContext, _Includ
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from freelane.adapters.compat import fastapi_gate
-from freelane.adapters.compat.versions import find_optional
+from freelane.adapters.compat.versions import find_optional, replaced
 from freelane.adapters.fastapi.plan import make_plan
 from freelane.adapters.starlette.plan import make_entry
 from freelane.adapters.starlette.reader import Reader, Row
@@ -36,6 +35,9 @@ class FastAPIReader(Reader):
         ExceptionTelemetryMiddleware,
         find_optional("fastapi.applications:AppBodyLimitMiddleware"),
     )
+    around = (*Reader.around, *fastapi_gate.AROUND)
+    routing = (*Reader.routing, *fastapi_gate.ROUTING)
+    watched_globals = fastapi_gate.PROVIDERS
 
     def root_path(self, app: Any) -> str:
         return app.root_path or ""
@@ -45,12 +47,6 @@ class FastAPIReader(Reader):
 
     def marks(self, app: Any) -> Iterator[tuple[Any, str, Any]]:
         yield app, "root_path", app.root_path
-        for module, name in fastapi_gate.PROVIDERS:
-            found = importlib.import_module(module)
-            yield found, name, getattr(found, name)
-
-    def code_marks(self) -> Iterable[tuple[Any, str, Any]]:
-        return fastapi_gate.marks(fastapi_gate.REPLACED)
 
     def routes_silently(self, scope: Any) -> bool:
         return scope.get("fastapi.telemetry") is None
@@ -63,7 +59,7 @@ class FastAPIReader(Reader):
 
     def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row]:
         # Form limits are handed down in the scope, and a tool sees calls, by FastAPI's own code only.
-        if getattr(router, "form_limits", None) or fastapi_gate.replaced(fastapi_gate.REPLACED):
+        if getattr(router, "form_limits", None) or replaced(self.routing):
             return
         fresh: dict[str, dict[str, Any]] = {}
         for index, route in enumerate(router.routes):

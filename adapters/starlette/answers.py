@@ -13,11 +13,14 @@ from typing import Any
 from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
 
+from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.starlette.plan import ASGIApp, Delegate, Entry
 from freelane.adapters.starlette.threads import ThreadCalls, thread_name
 from freelane.fastcore.asgi.http import HTTPExchange
+
+# What sends a plain response, unless a tool has put itself in its place.
+OWN_CALL = versions.own(starlette_gate.RESPONSE)
 
 Answer = Callable[[HTTPExchange], Awaitable[None]]
 Serve = Callable[[HTTPExchange, bytes | None], ASGIApp | None]
@@ -115,7 +118,7 @@ class Answers:
 
 def is_plain(response: Any) -> bool:
     """Whether sending the response is all that is left, and it is there whole."""
-    return type(response).__call__ is Response.__call__ and response.background is None
+    return type(response).__call__ is OWN_CALL and response.background is None
 
 
 async def continue_scope(scope: Any, receive: Any, send: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from freelane.adapters.compat import versions
 from freelane.adapters.starlette import stack
 from freelane.adapters.starlette.answers import Answers, continue_scope
 from freelane.adapters.starlette.plan import Entry
@@ -22,6 +23,7 @@ class Direct:
         self.router = router
         self.stack = app.middleware_stack
         self.marks = tuple(reader.marks(app))
+        self.watch = versions.watch(reader.around + reader.watched_globals)
         root_path = reader.root_path(app)
         self.constants = {
             "app": app,
@@ -46,14 +48,14 @@ class Direct:
     def publish(self) -> None:
         table = self.router.table
         attributes = [(self.app, "middleware_stack", self.stack), *self.marks, *table.guard.attributes]
-        guard = Guard(attributes, table.guard.sizes)
+        guard = Guard(attributes, table.guard.sizes, watches=[self.watch, *table.guard.watches])
         self.dispatcher.publish(Table(guard, radix(table.rows, self.target)))
 
     def target(self, entry: Any) -> Target | None:
         if type(entry) is not Entry:
             return None
         own, plan = entry.guard, entry.plan.guard
-        guard = Guard(own.attributes + plan.attributes, own.sizes + plan.sizes, own.places, own.absent)
+        guard = Guard(own.attributes + plan.attributes, own.sizes + plan.sizes, own.places, own.absent, plan.watches)
         return Target(
             guard,
             {**self.constants, **entry.constants},

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from starlette._utils import is_async_callable
 from starlette.applications import Starlette
 from starlette.convertors import CONVERTOR_TYPES
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Mount, Route, Router, WebSocketRoute
 
+from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan, make_entry
-from freelane.adapters.starlette.routes import is_request_response
+from freelane.adapters.starlette.routes import function_of
+from freelane.fastcore.routing.dispatcher import Guard
 from freelane.fastcore.routing.router import Router as RadixRouter
 
 # (path, methods, is a prefix, entry); an entry of None means: the framework's own routing.
@@ -32,6 +33,11 @@ class Reader:
     application: type[Starlette] = Starlette
     router: type[Router] = Router
     layers: tuple[type, ...] = (ServerErrorMiddleware, ExceptionMiddleware)
+    # What compiled code stands in for, by where it runs: around the router, and in routing.
+    around: tuple[str, ...] = starlette_gate.AROUND
+    routing: tuple[str, ...] = starlette_gate.ROUTING
+    # Globals that stay as they are while nothing has to see every request.
+    watched_globals: tuple[str, ...] = ()
 
     def own_call(self, app: Any) -> bool:
         """Whether calling the app runs the framework's code only."""
@@ -58,10 +64,6 @@ class Reader:
         """The root path that the app itself sets."""
         return ""
 
-    def code_marks(self) -> Iterable[tuple[Any, str, Any]]:
-        """As ``marks``, of the framework's own functions, which tools for tracing replace."""
-        return ()
-
     def routes_silently(self, scope: Any) -> bool:
         """Whether nothing but the answer comes of matching this request."""
         return True
@@ -75,6 +77,8 @@ class Reader:
 
         ``nested(router)`` is the compiled form of a mounted router.
         """
+        if versions.replaced(self.routing):
+            return
         for index, route in enumerate(router.routes):
             if isinstance(route, WebSocketRoute):
                 continue
@@ -101,11 +105,14 @@ class Reader:
 
     def plan(self, route: Any) -> Plan:
         app = route.app
-        if not is_request_response(app):
+        found = function_of(app)
+        if found is None:
             return Plan(app, compiled=False, reason="its endpoint is an ASGI app, or has middleware of its own")
-        if is_async_callable(route.endpoint):
-            return Plan(app, route.endpoint)
-        return Plan(app, route.endpoint, "free")
+        function, lane = found
+        names = starlette_gate.ENDPOINT + (starlette_gate.THREADS if lane == "free" else ())
+        if changed := versions.replaced(names):
+            return Plan(app, compiled=False, reason=f"{', '.join(changed)} was replaced")
+        return Plan(app, function, lane, guard=Guard(watches=[versions.watch(names)]))
 
 
 def radix(rows: Iterable[Row], value: Callable[[Any], Any]) -> Callable[[str, str], Any]:

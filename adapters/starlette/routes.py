@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, Route, Router
+
+from freelane.adapters.compat import versions
+
+# What sends a `def` endpoint to a thread, unless a tool has another way.
+OWN_POOL = versions.own("starlette.concurrency:run_in_threadpool")
 
 
 def mounted(route: BaseRoute) -> Any:
@@ -17,12 +23,19 @@ def mounted(route: BaseRoute) -> Any:
     return inner
 
 
-def is_request_response(app: Any) -> bool:
-    """Whether ``app`` is what ``starlette.routing.request_response`` made of a function."""
-    return (
-        getattr(app, "__module__", None) == "starlette.routing"
-        and getattr(app, "__qualname__", None) == "request_response.<locals>.app"
-    )
+def function_of(app: Any) -> tuple[Any, str] | None:
+    """The function that ``starlette.routing.request_response`` made ``app`` of, and its lane; None for another app.
+
+    A tool may have given it one of its own around the endpoint.
+    """
+    if not versions.made_in(app, "starlette.routing", "request_response.<locals>.app"):
+        return None
+    if (moved := getattr(app, "freelane_moved", None)) is not None:
+        return moved, "free"
+    function = dict(zip(app.__code__.co_freevars, app.__closure__))["f"].cell_contents
+    if type(function) is partial and function.func is OWN_POOL and not function.keywords and len(function.args) == 1:
+        return function.args[0], "free"
+    return function, "loop"
 
 
 def walk(routes: Iterable[BaseRoute]) -> Iterator[Route]:

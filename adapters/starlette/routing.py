@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette._utils import get_route_path
 
+from freelane.adapters.compat import versions
 from freelane.adapters.starlette.plan import Entry, MountEntry
 from freelane.adapters.starlette.reader import Reader, radix
 from freelane.fastcore.routing.dispatcher import Guard
@@ -23,8 +24,8 @@ class Table:
             attributes=[
                 (router, "middleware_stack", router.middleware_stack),
                 *((holder, "routes", holder.routes) for holder in holders),
-                *reader.code_marks(),
             ],
+            watches=[versions.watch(reader.routing)],
             sizes=[(holder.routes, len(holder.routes)) for holder in holders],
         )
         self.rows = list(reader.rows(router, nested))

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.middleware.exceptions import ExceptionMiddleware
 
+from freelane.adapters.compat import versions
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routing import CompiledRouter
 
@@ -44,6 +45,8 @@ def obstacle(app: Any, reader: Reader) -> str:
     """What of the user's runs around every endpoint, in words; empty where nothing does."""
     if not reader.own_call(app):
         return f"{type(app).__name__} has a __call__ or build_middleware_stack of its own"
+    if changed := versions.replaced(reader.around):
+        return f"{', '.join(changed)} was replaced"
     if app.debug:
         return "the app is in debug mode"
     around = layers(app)

@@ -15,12 +15,13 @@ from weakref import WeakKeyDictionary
 import anyio.to_thread
 from anyio._core import _eventloop as anyio_eventloop
 from anyio.lowlevel import current_token
-from starlette._utils import is_async_callable
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, request_response
 
-from freelane.adapters.starlette.routes import is_request_response, walk
+from freelane.adapters.compat import starlette_gate, versions
+from freelane.adapters.starlette.routes import function_of, walk
+from freelane.fastcore.routing.watch import Watch
 from freelane.fastcore.threads.executor import ExecutorFull
 
 # The executor that serves each loop; endpoints find theirs by the loop they are awaited on,
@@ -92,12 +93,12 @@ def overloaded() -> PlainTextResponse:
     return PlainTextResponse("Service Unavailable", status_code=503, headers={"retry-after": "1"})
 
 
-def on_thread(function: Callable[..., Any]) -> Callable[[Any], Any]:
-    """The ``async def`` endpoint that runs a `def` endpoint on a thread."""
+def on_thread(function: Callable[..., Any], threads: Watch) -> Callable[[Any], Any]:
+    """The ``async def`` endpoint that runs a `def` endpoint on a thread; Starlette's way once ``threads`` changed."""
 
     async def endpoint(request: Any) -> Any:
         calls = calls_by_loop.get(asyncio.get_running_loop())
-        if calls is None:  # the app is also used without freelane, in a test client for one
+        if calls is None or not threads.holds():  # without a server, in a test client for one
             return await run_in_threadpool(function, request)
         return await calls.run(function, request)
 
@@ -106,12 +107,15 @@ def on_thread(function: Callable[..., Any]) -> Callable[[Any], Any]:
 
 def move_endpoints(routes: Iterable[BaseRoute]) -> None:
     """Point every `def` route of Starlette's own making to ``on_thread``. Does it once."""
+    if versions.replaced(starlette_gate.THREADS):
+        return
+    threads = versions.watch(starlette_gate.THREADS)
     for route in walk(routes):
         holder: Any = route
         while hasattr(getattr(holder, "app", None), "app"):
             holder = holder.app  # route middleware
         app = getattr(holder, "app", None)
-        moved = hasattr(app, "freelane_moved")
-        if is_request_response(app) and not moved and not is_async_callable(route.endpoint):
-            holder.app = request_response(on_thread(route.endpoint))
-            holder.app.freelane_moved = True
+        found = function_of(app)
+        if found is not None and found[1] == "free" and not hasattr(app, "freelane_moved"):
+            holder.app = request_response(on_thread(found[0], threads))
+            holder.app.freelane_moved = found[0]

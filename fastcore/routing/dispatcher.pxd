@@ -1,5 +1,6 @@
 # Requests on their way from Granian's threads to what answers them, past an app's own layers.
 from freelane.fastcore.asgi.gateway cimport Gateway
+from freelane.fastcore.routing.watch cimport Watch
 
 
 cdef class Guard:
@@ -8,6 +9,7 @@ cdef class Guard:
     cdef readonly tuple sizes        # (collection, its length)
     cdef readonly tuple places       # (list, index, value)
     cdef readonly tuple absent       # (dict, key)
+    cdef readonly tuple watches      # of names in modules and classes
 
     cpdef bint holds(self)
 

@@ -5,6 +5,7 @@ from typing_extensions import disjoint_base
 
 from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.asgi.http import HTTPExchange
+from freelane.fastcore.routing.watch import Watch
 from freelane.fastcore.threads.executor import Executor
 
 @disjoint_base
@@ -13,12 +14,14 @@ class Guard:
     sizes: tuple[tuple[Sized, int], ...]
     places: tuple[tuple[list[Any], int, Any], ...]
     absent: tuple[tuple[dict[str, Any], str], ...]
+    watches: tuple[Watch, ...]
     def __new__(
         cls,
         attributes: Iterable[tuple[Any, str, Any]] = (),
         sizes: Iterable[tuple[Sized, int]] = (),
         places: Iterable[tuple[list[Any], int, Any]] = (),
         absent: Iterable[tuple[dict[str, Any], str]] = (),
+        watches: Iterable[Watch] = (),
     ) -> Self: ...
     def holds(self) -> bool: ...
 

@@ -11,21 +11,26 @@ from cpython.object cimport PyObject_Size
 from freelane.fastcore.threads.body_reader cimport BodyReader, size_of
 from freelane.fastcore.threads.atomic_ref cimport PyList_GetItemRef, cell_get, cell_set
 from freelane.fastcore.asgi.http cimport HTTPExchange
+from freelane.fastcore.routing.watch cimport Watch
 
 
 cdef class Guard:
-    """Marks of an app as it was read: attributes, lengths, items of lists, keys that dicts lack."""
+    """Marks of an app as it was read: attributes, lengths, items of lists, keys that dicts lack, names."""
 
-    def __cinit__(self, attributes=(), sizes=(), places=(), absent=()):
+    def __cinit__(self, attributes=(), sizes=(), places=(), absent=(), watches=()):
         self.attributes = tuple(attributes)
         self.sizes = tuple(sizes)
         self.places = tuple(places)
         self.absent = tuple(absent)
+        self.watches = tuple(watches)
 
     cpdef bint holds(self):
         """Whether every mark is as it was; compared by identity."""
         cdef tuple mark
         cdef object found
+        for found in self.watches:
+            if not (<Watch>found).holds():
+                return False
         for mark in self.attributes:
             found = getattr(mark[0], <str>mark[1], None)
             if found is not mark[2]:
