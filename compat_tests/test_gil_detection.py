@@ -129,6 +129,8 @@ def report(directory: Path, text: str | None = None, **options: object) -> Repor
 
 
 def route(found: Report, path: str) -> RouteReport:
+    if not found.routes:  # nothing asks for the GIL, so nothing was followed
+        return RouteReport("http", None, path)
     return next(item for item in found.routes if item.path == path)
 
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 import freelane
-from freelane.cli import check
 from freelane.errors import ConfigError
-from freelane.loader import load
-from freelane.server import constants, shutdown
-from freelane.server.host import Server
+from freelane.gil_lane import start
 from freelane.settings import Settings, convert, flag, resolve
 from freelane.settings import kinds as setting_kinds
 
@@ -74,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from freelane.cli import bench  # what only this command needs stays unloaded
 
         return bench.main(words[1:])
+    if argv is None and sys.argv[1:2] == ["run"]:
+        start.keep_gil_off()
     try:
         arguments = vars(build_parser().parse_args(argv))
         command = arguments.pop("command")
@@ -83,10 +81,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             name: convert(name, value, flag(name)) if isinstance(value, str) else value for name, value in arguments.items()
         }
         settings = resolve(given)
+        # Imported here: what a start does not need, and what a mistake does not, stays out.
         if command == "check":
+            from freelane.cli import check
+
             return check.run(target, settings, as_json)
+        from freelane.server import constants, shutdown
+        from freelane.server.host import Server
+
         constants.install()
-        server = Server(lambda: load_app(target, settings), settings, target, restart=True)
+        server = Server(lambda: load_app(target, settings), settings, target)
         code = server.run()
         if server.deadline is not None:
             shutdown.end_threads(code, server.deadline)
@@ -97,6 +101,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def load_app(target: str, settings: Settings) -> Any:
+    import traceback
+
+    from freelane.loader import load
+
     try:
         return load(target, factory=settings.factory, app_dir=settings.app_dir, alias=settings.alias)
     except ConfigError:

@@ -28,11 +28,6 @@ def kept_off() -> bool:
     return free_threaded() and (sys._xoptions.get("gil") or os.environ.get("PYTHON_GIL")) == "0"
 
 
-def decided() -> bool:
-    """Whether whoever started this interpreter said what the GIL is to be."""
-    return "gil" in sys._xoptions or bool(os.environ.get("PYTHON_GIL"))
-
-
 class GILWatch:
     """Listens for the interpreter's one warning while modules load, and names the module."""
 

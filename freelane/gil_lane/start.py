@@ -1,59 +1,49 @@
-"""Before the server imports an app: find out what it needs, and keep the GIL off if it needs the lane."""
+"""The GIL from the start of the command until its app is imported and known.
+
+``freelane run`` keeps it off before anything of the app is imported, since what is imported
+could turn it on for good, and lets go of it again where the app turns out not to need that.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-import tempfile
+from typing import Any, NoReturn
 
-from freelane.gil_lane import gil_watch
-from freelane.gil_lane.detect import import_stubs
-from freelane.gil_lane.detect.report import Report, detect
-from freelane.settings import Settings
-
-# The descriptor of a file with the report that the process before the restart has made.
-HANDED_OVER = "FREELANE_GIL_REPORT"
+# The -X option that says that this process was started over by ``keep_gil_off``, and not by a person.
+OURS = "freelane_kept_off"
 
 
-def prepare(target: str, settings: Settings, restart: bool) -> Report | None:
-    """What importing ``target`` in a throw-away interpreter shows; None where nobody asked.
-
-    With ``restart`` this process is replaced, where need be, by one that keeps the GIL off.
-    """
-    report = handed_over()
-    if report is None and wants_report(settings):
-        report = detect(target, settings)
-    marked = report is not None and bool(report.unsafe or any(route.marked for route in report.routes))
-    if restart and (settings.gil or marked):
-        keep_gil_off(report)
-    if report is not None:
-        import_stubs.install(report.foreign)
-    return report
-
-
-def wants_report(settings: Settings) -> bool:
-    return settings.gil_python is not None or (settings.gil_auto == "on" and gil_watch.free_threaded())
-
-
-def handed_over() -> Report | None:
-    number = os.environ.pop(HANDED_OVER, None)
-    if number is None:
+def keep_gil_off() -> None | NoReturn:
+    """Start this command over with ``-X gil=0``, unless whoever started it decided what the GIL is to be."""
+    if "t" not in sys.abiflags or "gil" in sys._xoptions or os.environ.get("PYTHON_GIL"):
         return None
-    with os.fdopen(int(number)) as file:
-        file.seek(0)
-        text = file.read()
-    return Report.from_json(text) if text else None
+    os.execv(sys.executable, [sys.executable, "-X", "gil=0", "-X", OURS, *sys.orig_argv[1:]])
 
 
-def keep_gil_off(report: Report | None = None) -> None:
-    """Restart this process with ``-X gil=0``, unless whoever started it has decided."""
-    if not gil_watch.free_threaded() or gil_watch.decided():
-        return
-    file = tempfile.TemporaryFile("w")
-    file.write(report.to_json() if report is not None else "")
-    file.flush()
-    os.set_inheritable(file.fileno(), True)
-    os.environ[HANDED_OVER] = str(file.fileno())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-X", "gil=0", *sys.orig_argv[1:]])
+def begin(settings: Any) -> Any:
+    """What looks at the app that is imported next; None where nobody asked for that."""
+    from freelane.gil_lane import gil_watch
+
+    wanted = settings.gil_python is not None or (settings.gil_auto == "on" and gil_watch.free_threaded())
+    if not wanted:
+        if not settings.gil:
+            let_go()
+        return None
+    from freelane.gil_lane.detect.report import Inspection
+
+    return Inspection(settings)
+
+
+def settle(needed: bool) -> None:
+    """The app is known: keep the GIL off where the gil lane serves what asks for it, else let who asks have it."""
+    if not needed:
+        let_go()
+
+
+def let_go() -> None:
+    """Undo ``keep_gil_off``; what somebody else decided stays."""
+    if OURS in sys._xoptions:
+        from freelane.fastcore.threads import gil
+
+        gil.permit()

@@ -16,10 +16,9 @@ from typing import Any
 from freelane.adapters.registry import websocket_routes
 from freelane.errors import ConfigError, StartupError
 from freelane.fastcore.version import __version__
-from freelane.gil_lane import gil_watch
+from freelane.gil_lane import gil_watch, start
 from freelane.gil_lane.lane import GilLane, plan, tell
 from freelane.gil_lane.metrics import Page
-from freelane.gil_lane.start import keep_gil_off, prepare
 from freelane.server import granian, granian_fallback, logs, processes, sockets
 from freelane.server.crew import Crew
 from freelane.server.worker import Worker
@@ -61,14 +60,11 @@ def choose_transport(app: Any, wanted: str) -> tuple[bool, str]:
 class Server:
     """Serves what ``load()`` returns. ``run`` blocks, belongs to the main thread, returns an exit code."""
 
-    def __init__(self, load: Callable[[], Any], settings: Settings, target: str | None = None,
-                 restart: bool = False) -> None:  # fmt: skip
+    def __init__(self, load: Callable[[], Any], settings: Settings, target: str | None = None) -> None:
         self.load = load
         self.settings = settings
         # What the processes of the gil lane import; None where the app has no name.
         self.target = target
-        # Whether this process may be replaced by one that keeps the GIL off.
-        self.restart = restart
         self.gil: GilLane | None = None
         self.workers: list[Worker] = []
         self.watch = gil_watch.GILWatch()
@@ -98,13 +94,13 @@ class Server:
         scheduling = batch_scheduling(settings.batch)
         self.watch.install()
         self.handle_signals()
-        report = prepare(self.target, settings, self.restart) if self.target is not None else None
+        inspection = start.begin(settings) if self.target is not None else None
         apps = [self.load() for _ in indexes] if settings.factory else [self.load()] * len(indexes)
+        report = inspection.report(apps[0]) if inspection is not None else None
         rsgi, transport = choose_transport(apps[0], settings.transport)
         self.gil = plan(apps[0], settings, self.target, report)
+        start.settle(self.gil is not None or report is not None and bool(report.unsafe))
         if self.gil is not None:
-            if self.restart:
-                keep_gil_off(report)
             self.gil.share(len(indexes))
             tell(self.gil.routes, report)
         self.workers = [

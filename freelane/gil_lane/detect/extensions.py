@@ -7,14 +7,18 @@ the others, and to confirm, a throw-away interpreter imports each alone and look
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -142,20 +146,70 @@ def confirm(modules: Iterable[tuple[str, str]]) -> dict[str, bool]:
     return {name: answer == "1" for name, answer in answers.items() if answer in "01"}
 
 
+def judge(modules: list[tuple[str, str]]) -> dict[str, bool]:
+    """As ``confirm``, remembering the answers in the user's cache directory by the files' contents."""
+    keys = {name: digest(name, file) for name, file in modules}
+    answers = {name: known for name, key in keys.items() if (known := remembered(key)) is not None}
+    asked = [(name, file) for name, file in modules if name not in answers]
+    for name, turns in confirm(asked).items():
+        answers[name] = turns
+        remember(keys[name], turns)
+    return answers
+
+
+def cache_directory() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "freelane" / f"extensions-{sys.implementation.cache_tag}{sys.abiflags}"
+
+
+def digest(name: str, file: str) -> str:
+    """Names what an extension module is, by its contents; empty where it cannot be read."""
+    try:
+        with open(file, "rb") as source:
+            return hashlib.file_digest(source, "sha256").hexdigest() + "-" + name.rpartition(".")[2]
+    except OSError:
+        return ""
+
+
+def remembered(key: str) -> bool | None:
+    try:
+        text = (cache_directory() / key).read_text() if key else ""
+    except OSError:
+        return None
+    return {"safe": False, "unsafe": True}.get(text)
+
+
+def remember(key: str, turns: bool) -> None:
+    """Written under another name first: whoever reads finds all of it or nothing."""
+    if not key:
+        return
+    directory = cache_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=directory, delete=False) as file:
+            file.write("unsafe" if turns else "safe")
+        os.replace(file.name, directory / key)
+    except OSError:
+        pass  # no cache, then
+
+
+def unsafe_loaded() -> dict[str, ModuleType]:
+    """The imported extension modules that need the GIL, by name; what a module says of itself is confirmed once."""
+    doubtful = {module.__spec__.name: module for module in loaded() if not declares_safe(module)}  # type: ignore[union-attr]
+    files = [(name, module.__spec__.origin or "") for name, module in doubtful.items()]  # type: ignore[union-attr]
+    answers = judge(files)
+    return {name: module for name, module in doubtful.items() if answers.get(name, True)}
+
+
 def survey() -> list[Extension]:
-    """Every extension module of this process with its state."""
+    """Every extension module of this process with its state and what it belongs to."""
     owners = importlib.metadata.packages_distributions()
-    modules = [(module, declares_safe(module)) for module in loaded()]
-    answers = confirm(
-        (module.__spec__.name, module.__spec__.origin)  # type: ignore[union-attr,misc]
-        for module, safe in modules
-        if not safe
-    )
+    unsafe = unsafe_loaded()
     found = []
-    for module, safe in modules:
+    for module in loaded():
         name: str = module.__spec__.name  # type: ignore[union-attr]
-        turns = answers.get(name, not safe)
-        found.append(extension(name, module.__spec__.origin or "", "turns the GIL on" if turns else "safe", owners))  # type: ignore[union-attr]
+        state: State = "turns the GIL on" if name in unsafe else "safe"
+        found.append(extension(name, module.__spec__.origin or "", state, owners))  # type: ignore[union-attr]
     return sorted(found, key=lambda item: (item.state == "safe", item.name))
 
 

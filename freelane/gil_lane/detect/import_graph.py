@@ -8,7 +8,8 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # Read name by name, as the app's own code is: what they import for some of their users
@@ -42,8 +43,11 @@ def is_framework(name: str) -> bool:
 
 def is_own(name: str) -> bool:
     """Whether a module is the app's own: Python code that nobody installed."""
-    file = file_of(name)
-    return file.endswith(".py") and not file.startswith(FOREIGN) and not is_framework(name)
+    return is_own_file(file_of(name)) and not is_framework(name)
+
+
+def is_own_file(file: str) -> bool:
+    return file.endswith(".py") and not file.startswith(FOREIGN)
 
 
 class ImportGraph:
@@ -78,22 +82,35 @@ class ImportGraph:
     def uninstall(self) -> None:
         builtins.__import__ = self.original
 
-    def behind(self, name: str, unsafe: set[str]) -> list[str] | None:
-        """The chain of modules from ``name`` to an unsafe extension, or None.
+    def behind(self, unsafe: set[str]) -> Callable[[str | None], tuple[str, ...] | None]:
+        """What gives the chain of modules from a name to an unsafe extension, itself included, or None.
 
-        Stops at the app's own modules and the frameworks, which are read name by name.
+        Chains stop at the app's own modules and the frameworks, which are read name by name.
         """
-        seen = {name}
-        pending: list[tuple[str, list[str]]] = [(name, [name])]
-        while pending:
-            module, chain = pending.pop(0)
-            if module in unsafe:
-                return chain
-            if chain != [module] and (is_own(module) or is_framework(module)):
-                continue
-            parent = module.rpartition(".")[0]
-            for target in sorted(self.edges.get(module, ())) + ([parent] if parent else []):
-                if target not in seen:
-                    seen.add(target)
-                    pending.append((target, [*chain, target]))
-        return None
+        importers: dict[str, list[str]] = {}
+        for importer, targets in list(self.edges.items()):
+            for target in sorted(targets):
+                importers.setdefault(target, []).append(importer)
+        for name in list(sys.modules):
+            if parent := name.rpartition(".")[0]:
+                importers.setdefault(parent, []).append(name)
+        following: dict[str, str | None] = dict.fromkeys(sorted(unsafe))
+        queue = deque(following)
+        while queue:
+            module = queue.popleft()
+            for importer in importers.get(module, ()):
+                if importer not in following:
+                    following[importer] = module
+                    if not (is_own(importer) or is_framework(importer)):
+                        queue.append(importer)
+
+        def chain(name: str | None) -> tuple[str, ...] | None:
+            if name not in following:
+                return None
+            found = []
+            while name is not None:
+                found.append(name)
+                name = following[name]
+            return tuple(found)
+
+        return chain

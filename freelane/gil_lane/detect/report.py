@@ -1,6 +1,7 @@
-"""Find out, before the server imports an app, which of its endpoints need the GIL.
+"""Find out, as an app is imported, which of its endpoints need the GIL.
 
-``python -m freelane.gil_lane.detect.report SPEC`` imports the app in an interpreter that is thrown
+The server looks at the app that it has imported itself. For ``freelane check``,
+``python -m freelane.gil_lane.detect.report SPEC`` imports it in an interpreter that is thrown
 away and prints a report; ``detect`` runs that and reads it.
 """
 
@@ -15,11 +16,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from freelane.adapters.registry import route_table
 from freelane.gil_lane import gil_watch
+from freelane.gil_lane.detect import extensions, import_graph, import_stubs
+from freelane.gil_lane.detect.call_graph import Reach
 from freelane.gil_lane.detect.extensions import Extension
+from freelane.gil_lane.detect.later import Later
+from freelane.loader import load
 from freelane.settings import Settings
 
 START = 120.0
+# The settings that say how an app is imported, and what is known of it.
+NEEDED = ("factory", "app_dir", "alias", "gil", "gil_python")
 MARKER = "freelane-report:"
 
 
@@ -32,7 +40,6 @@ class RouteReport:
     path: str
     chain: list[str] | None = None
     doubts: list[str] = field(default_factory=list)
-    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +70,7 @@ class Report:
 
 def detect(target: str, settings: Settings) -> Report:
     """The report on ``target``. An app that cannot be imported has one with an ``error``."""
-    foreign = foreign_modules(settings.gil_python) if settings.gil_python is not None else []
-    spec = {
-        "target": target, "factory": settings.factory, "app_dir": settings.app_dir,
-        "extensions": [name.removeprefix("module:") for name in settings.gil if name.startswith("module:")],
-        "foreign": foreign, "alias": settings.alias,
-    }  # fmt: skip
+    spec = {"target": target, **{name: getattr(settings, name) for name in NEEDED}}
     forced = ["-X", "gil=0"] if gil_watch.free_threaded() else []
     command = [sys.executable, *forced, "-m", "freelane.gil_lane.detect.report", json.dumps(spec)]
     try:
@@ -98,77 +100,74 @@ def foreign_modules(python: str) -> list[str]:
     return sorted(set(theirs) - ours)
 
 
-def inspect_app(spec: dict[str, Any]) -> Report:
-    """Import the app here and look at it."""
-    from freelane.adapters.registry import route_table
-    from freelane.gil_lane.decorator import marked
-    from freelane.gil_lane.detect import extensions, import_graph, import_stubs
-    from freelane.gil_lane.detect.call_graph import Reach
-    from freelane.loader import load
+class Inspection:
+    """Looks at what importing an app brings. Made before the import; ``report`` goes after it."""
 
-    import_stubs.install(spec["foreign"])
-    graph = import_graph.ImportGraph()
-    graph.install()
-    try:
-        app = load(spec["target"], factory=spec["factory"], app_dir=spec["app_dir"], alias=spec["alias"])
-    except BaseException as exc:
-        if isinstance(exc, KeyboardInterrupt):
-            raise
-        return Report(extensions.survey(), error="".join(traceback.format_exception(exc)), foreign=spec["foreign"])
-    table = route_table(app)
-    named = set(spec["extensions"])
-    judged: dict[str, bool] = {}
+    def __init__(self, settings: Settings) -> None:
+        self.named = {name.removeprefix("module:") for name in settings.gil if name.startswith("module:")}
+        self.foreign = foreign_modules(settings.gil_python) if settings.gil_python is not None else []
+        import_stubs.install(self.foreign)
+        self.graph = import_graph.ImportGraph()
+        self.graph.install()
 
-    def unsafe() -> set[str]:
-        if gil_watch.free_threaded():
-            for module in extensions.loaded():
-                name = module.__spec__.name  # type: ignore[union-attr]
-                if name not in judged:
-                    judged[name] = not extensions.declares_safe(module)
-        return named | {name for name, bad in judged.items() if bad}
+    def report(self, app: Any, survey: bool = False) -> Report:
+        """What ``app`` needs. Names are followed only where something needs the GIL, or may once it is imported.
 
-    if gil_watch.free_threaded():
-        # What a module says of itself is confirmed, once, by importing it alone.
-        unsafe()
-        for item in extensions.survey():
-            judged[item.name] = item.unsafe
-    reach = Reach(graph, unsafe)
-    startup = reach.verdict(tuple(table.startup)).chain
-    everywhere = reach.verdict(table.everywhere).chain
-    routes = []
-    for entry in table.entries:
-        verdict = reach.verdict(entry.code, startup is not None)
-        # Where nothing needs the GIL, what could not be followed does not matter.
-        doubts = verdict.doubts if unsafe() else []
-        is_marked = entry.gil or entry.endpoint is not None and marked(entry.endpoint)
-        routes.append(
+        With ``survey`` the extensions that do not are listed too, each with what it belongs to.
+        """
+        self.graph.uninstall()
+        foreign = [extensions.Extension(name, "", "no wheel for this interpreter") for name in foreign_in_use()]
+        modules = extensions.unsafe_loaded() if gil_watch.free_threaded() else {}
+        unsafe = self.named | modules.keys()
+        found = extensions.survey() if survey else [
+            extensions.Extension(name, module.__spec__.origin or "", "turns the GIL on")  # type: ignore[union-attr]
+            for name, module in sorted(modules.items())
+        ]  # fmt: skip
+        later = Later(extensions.judge, self.graph.behind(unsafe)) if gil_watch.free_threaded() else None
+        if not unsafe and not foreign and (later is None or not later.anything()):
+            return Report(found, foreign=self.foreign)
+        table = route_table(app)
+        reach = Reach(self.graph, unsafe, later.chain if later is not None else lambda name: None)
+        groups = [*(entry.code for entry in table.entries), table.everywhere]
+        (*verdicts, everywhere), startup = reach.verdicts(groups, tuple(table.startup))
+        routes = [
             RouteReport(
                 entry.kind,
                 None if entry.methods is None else list(entry.methods),
                 entry.path,
                 verdict.chain,
-                doubts if entry.code else [],
-                is_marked,
-            )  # fmt: skip
-        )
-    graph.uninstall()
-    found = extensions.survey()
-    found += [extensions.Extension(name, "", "no wheel for this interpreter") for name in foreign_in_use()]
-    return Report(found, routes, everywhere, startup, spec["foreign"])
+                verdict.doubts if entry.code else [],
+            )
+            for entry, verdict in zip(table.entries, verdicts)
+        ]
+        return Report(found + foreign, routes, everywhere.chain, startup.chain, self.foreign)
+
+
+def inspect_app(target: str, settings: Settings) -> Report:
+    """Import the app here and look at it."""
+    inspection = Inspection(settings)
+    try:
+        app = load(target, factory=settings.factory, app_dir=settings.app_dir, alias=settings.alias)
+    except BaseException as exc:
+        if isinstance(exc, KeyboardInterrupt):
+            raise
+        return Report(extensions.survey(), error="".join(traceback.format_exception(exc)), foreign=inspection.foreign)
+    return inspection.report(app, survey=True)
 
 
 def foreign_in_use() -> list[str]:
-    from freelane.gil_lane.detect.import_stubs import StandInModule
-
-    return sorted({name for name, module in sys.modules.items() if isinstance(module, StandInModule) and "." not in name})
+    return sorted(
+        {name for name, module in sys.modules.items() if isinstance(module, import_stubs.StandInModule) and "." not in name}
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     spec = json.loads((sys.argv[1:] if argv is None else argv)[0])
+    target = spec.pop("target")
     # What the app prints while it is imported is not the report.
     out = os.dup(1)
     os.dup2(2, 1)
-    report = inspect_app(spec)
+    report = inspect_app(target, Settings(**spec))
     with os.fdopen(out, "w") as file:
         file.write(f"\n{MARKER}{report.to_json()}\n")
     sys.stderr.flush()

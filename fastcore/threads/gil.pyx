@@ -1,0 +1,27 @@
+# cython: language_level=3, freethreading_compatible=True
+"""Undo ``-X gil=0`` in a running interpreter (PEP 703): what an app loads decides, and that is known only once it is loaded."""
+
+import sys
+import warnings
+
+
+def permit():
+    """Let an extension module that asks for the GIL have it, as without ``-X gil=0``; returns whether that could be done.
+
+    Call it before there are other threads. False on an interpreter whose layout is not known,
+    and where the GIL is not kept off.
+    """
+    if not freelane_let_gil(sys.get_int_max_str_digits(), not sys.dont_write_bytecode):
+        return False
+    # Whoever asks the interpreter what it was told must hear what is in force.
+    sys._xoptions.pop("gil", None)
+    return True
+
+
+def turn_on():
+    """Turn the GIL on for good; returns whether it is on. Call it before there are other threads."""
+    if not sys._is_gil_enabled() and permit():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whoever calls this says why
+            import freelane.fastcore.threads.gil_switch
+    return sys._is_gil_enabled()
