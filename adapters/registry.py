@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
+import sys
 from typing import Any, Protocol
 
 from freelane.adapters.route_model import KINDS, RouteEntry, RouteTable, Served
+
+logger = logging.getLogger("freelane.error")
 
 
 class Way(Protocol):
@@ -82,6 +87,10 @@ class Adapter:
 unknown = Adapter()
 # Only added to, as adapters are imported.
 adapters: list[Adapter] = []
+# Modules with adapters, by the framework whose apps they know: an app of none of them needs none of those.
+BUILT_IN = {"starlette.applications": "freelane.adapters.starlette", "fastapi": "freelane.adapters.fastapi"}
+# Those that could not be imported, and why.
+broken: dict[str, str] = {}
 
 
 def register(adapter: Adapter) -> None:
@@ -91,6 +100,13 @@ def register(adapter: Adapter) -> None:
 
 def adapter_of(app: Any) -> Adapter:
     """The adapter that knows ``app``."""
+    for framework, module in BUILT_IN.items():
+        if framework in sys.modules and module not in broken:
+            try:
+                importlib.import_module(module)
+            except (ImportError, AttributeError) as exc:  # a private name of the framework has moved
+                broken[module] = str(exc)
+                logger.warning("%s: apps of it are served by their own code, at its own speed (%s).", framework, exc)
     return next((adapter for adapter in adapters if adapter.knows(app)), unknown)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -88,7 +90,9 @@ def test_what_asks_for_the_gil_later_has_it_where_no_lane_serves_it(extension: P
 
 
 @free_threaded_only
-def test_a_function_that_would_import_such_an_extension_is_found_and_nothing_is_imported(extension: Path, tmp_path: Path) -> None:
+def test_a_function_that_would_import_such_an_extension_is_found_and_nothing_is_imported(
+    extension: Path, tmp_path: Path
+) -> None:
     for file in extension.glob("needsgil.*.so"):
         shutil.copy(file, tmp_path)
     (tmp_path / "between.py").write_text("import needsgil\nraise SystemExit('imported')\n")
@@ -123,3 +127,36 @@ def test_check_says_what_it_would_say(tmp_path: Path) -> None:
     write(tmp_path, "def answer(): return 1\n")
     done = subprocess.run([COMMAND[0], "check", "shop:app"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), sys.executable
+
+
+PHASES = {
+    "import": "time.sleep(60)",
+    "a caught import": "import contextlib\nwith contextlib.suppress(BaseException): time.sleep(60)\ntime.sleep(60)",
+    "lifespan": "",
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_obeyed_in_every_phase_of_a_start(tmp_path: Path, phase: str, number: int) -> None:
+    (tmp_path / "shop.py").write_text(
+        "import atexit, time\natexit.register(open, 'ended', 'w')\nopen('begun', 'w').close()\n" + PHASES[phase] + """
+import asyncio
+async def app(scope, receive, send):
+    await receive()
+    await asyncio.sleep(60)
+""")  # fmt: skip
+    process = subprocess.Popen([*COMMAND, "shop:app", "--port", "0"], cwd=tmp_path, text=True, stderr=subprocess.PIPE)
+    try:
+        while not (tmp_path / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        if phase == "lifespan":
+            time.sleep(0.5)
+        process.send_signal(number)
+        process.wait(30)
+    finally:
+        process.kill()
+        _, said = process.communicate()
+    assert "Traceback" not in said
+    assert (tmp_path / "ended").exists() or phase == "a caught import"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
@@ -70,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from freelane.cli import bench  # what only this command needs stays unloaded
 
         return bench.main(words[1:])
-    if argv is None and sys.argv[1:2] == ["run"]:
+    if argv is None and words[:1] == ["run"]:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server has its own: an end without a traceback
         start.keep_gil_off()
     try:
         arguments = vars(build_parser().parse_args(argv))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import difflib
 import logging
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freelane.adapters.registry import adapter_of, route_table
 from freelane.adapters.route_model import RouteTable
 from freelane.errors import ConfigError
-from freelane.gil_lane import metrics
 from freelane.gil_lane.client import LaneClient
-from freelane.gil_lane.detect.report import Report
 from freelane.gil_lane.routes import GilRoutes, names_of, told
-from freelane.gil_lane.supervisor import Supervisor
 from freelane.settings import Settings
+
+if TYPE_CHECKING:
+    from freelane.gil_lane.detect.report import Report
 
 logger = logging.getLogger("freelane.error")
 
@@ -26,6 +26,8 @@ class GilLane:
     def __init__(self, routes: GilRoutes, target: str, settings: Settings, state: str | None = None) -> None:
         self.routes = routes
         self.settings = settings
+        from freelane.gil_lane.supervisor import Supervisor
+
         self.supervisor = Supervisor(target, settings, state)
         # Of this process; ``lock`` guards it while the workers start.
         self.clients: list[LaneClient] = []
@@ -56,6 +58,8 @@ class GilLane:
 
     def stop(self) -> None:
         """End the processes, and log what they did."""
+        from freelane.gil_lane import metrics
+
         metrics.log(self.supervisor)
         self.supervisor.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
@@ -53,7 +54,7 @@ class Crew:
             self.workers[0].finish()
             return
         for member in self.members:
-            member.go.set()
+            member.give_up()
         for member in self.members:
             member.join()
 
@@ -114,6 +115,14 @@ class Member:
         except BaseException as exc:
             self.error = exc
             crew.lose()
+
+    def give_up(self) -> None:
+        """Let the thread end, in the middle of its app's startup if need be."""
+        self.go.set()
+        if self.thread is not None and not self.started.is_set():
+            runtime = self.worker.runtime
+            with contextlib.suppress(RuntimeError):  # it has ended meanwhile
+                runtime.loop.call_soon_threadsafe(runtime.lifespan.cancel)
 
     def join(self) -> None:
         # Signals are handled between the steps of this thread, so it must not sleep in a lock.

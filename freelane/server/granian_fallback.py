@@ -25,15 +25,16 @@ def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> in
         granian.version(),
         "; ".join(missing),
     )
-    server = granian.granian.Granian(
+    package = granian.package()
+    server = package.Granian(
         "freelane",
         address=settings.host,
         port=settings.port,
         uds=None if settings.uds is None else Path(settings.uds),
-        interface=granian.granian.constants.Interfaces.RSGI,
+        interface=package.constants.Interfaces.RSGI,
         workers=settings.workers,
-        http=granian.granian.constants.HTTPModes(settings.http),
-        log_level=granian.granian.log.LogLevels(settings.log_level),
+        http=package.constants.HTTPModes(settings.http),
+        log_level=package.log.LogLevels(settings.log_level),
         log_access=settings.access_log,
         ssl_cert=None if settings.ssl_certfile is None else Path(settings.ssl_certfile),
         ssl_key=None if settings.ssl_keyfile is None else Path(settings.ssl_keyfile),

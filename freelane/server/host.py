@@ -11,22 +11,30 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freelane.adapters.registry import websocket_routes
 from freelane.errors import ConfigError, StartupError
 from freelane.fastcore.version import __version__
 from freelane.gil_lane import gil_watch, start
 from freelane.gil_lane.lane import GilLane, plan, tell
-from freelane.gil_lane.metrics import Page
-from freelane.server import granian, granian_fallback, logs, processes, sockets
+from freelane.server import granian, logs, processes, shutdown, sockets
 from freelane.server.crew import Crew
 from freelane.server.worker import Worker
 from freelane.settings import Settings
 
+if TYPE_CHECKING:
+    from freelane.gil_lane.metrics import Page
+
 logger = logging.getLogger("freelane.error")
 
 EXIT_STARTUP = 3
+# What an app that is starting gets to end when a signal asks for it (seconds).
+GRACE = 2.0
+
+
+class Interrupted(SystemExit):
+    """A signal asked for the end while the app was starting; raised wherever the main thread was."""
 
 
 def batch_scheduling(wanted: bool) -> str:
@@ -69,6 +77,8 @@ class Server:
         self.workers: list[Worker] = []
         self.watch = gil_watch.GILWatch()
         self.signals = 0
+        # Until the app serves, a signal ends what runs at once; the main thread's.
+        self.starting = True
         # When what still runs has had its time (time.monotonic); None until the server stops.
         self.deadline: float | None = None
 
@@ -77,6 +87,8 @@ class Server:
         settings = self.settings
         logs.configure(settings.log_level)
         if missing := granian.contract():
+            from freelane.server import granian_fallback
+
             code = granian_fallback.serve(self.load, settings, missing)
             self.deadline = time.monotonic()
             return code
@@ -94,8 +106,22 @@ class Server:
         scheduling = batch_scheduling(settings.batch)
         self.watch.install()
         self.handle_signals()
+        try:
+            serve = self.start(listener, indexes, scheduling)
+        except Interrupted:
+            return 0
+        except StartupError as exc:
+            logger.error("Application startup failed. Exiting.\n%s", str(exc).rstrip())
+            return EXIT_STARTUP
+        serve()
+        return 0
+
+    def start(self, listener: sockets.Listener, indexes: list[int], scheduling: str) -> Callable[[], None]:
+        """Import the app and start it; returns what serves it. Raises Interrupted once a signal asks for the end."""
+        settings = self.settings
         inspection = start.begin(settings) if self.target is not None else None
         apps = [self.load() for _ in indexes] if settings.factory else [self.load()] * len(indexes)
+        self.check_signals()
         report = inspection.report(apps[0]) if inspection is not None else None
         rsgi, transport = choose_transport(apps[0], settings.transport)
         self.gil = plan(apps[0], settings, self.target, report)
@@ -108,16 +134,11 @@ class Server:
             for index, app in zip(indexes, apps)
         ]
         crew = Crew(self.workers)
-        try:
-            self.startup(crew, apps[0])
-        except StartupError as exc:
-            logger.error("Application startup failed. Exiting.\n%s", str(exc).rstrip())
-            return EXIT_STARTUP
-        if self.signals:
-            crew.dismiss()
-            return 0
+        self.startup(crew, apps[0])
         line = self.describe(listener.address, transport, scheduling)
         try:
+            self.starting = False
+            self.check_signals()
             page = self.metrics_page(indexes[0])
         except BaseException:
             crew.dismiss()
@@ -128,20 +149,24 @@ class Server:
                 self.gil.start()
             print(line, file=sys.stderr, flush=True)
 
-        try:
-            crew.serve(serving)
-        finally:
-            if self.gil is not None:
-                self.gil.stop()
-            if page is not None:
-                page.close()
-        return 0
+        def serve() -> None:
+            try:
+                crew.serve(serving)
+            finally:
+                if self.gil is not None:
+                    self.gil.stop()
+                if page is not None:
+                    page.close()
+
+        return serve
 
     def metrics_page(self, index: int) -> Page | None:
         """The counters' page; worker processes, on a build with the GIL, have one each at ports in a row."""
         port = self.settings.metrics_port
         if port is None:
             return None
+        from freelane.gil_lane.metrics import Page
+
         page = Page(self.settings.host, port + index if port else 0, self.gil.supervisor if self.gil is not None else None)
         logger.info("Metrics at %s.", page.address)
         return page
@@ -171,6 +196,17 @@ class Server:
         if self.signals > 1:
             os._exit(128 + number)
         self.stop()
+        if self.starting:
+            # An app that catches this, or waits in a place where it is not raised, is not waited for.
+            self.deadline = time.monotonic()
+            given_up = threading.Timer(GRACE, shutdown.leave, (128 + number,))
+            given_up.daemon = True
+            given_up.start()
+            raise Interrupted
+
+    def check_signals(self) -> None:
+        if self.signals:
+            raise Interrupted
 
     def stop(self) -> None:
         """Stop serving: finish what runs, then return from ``run``. Callable from any thread."""

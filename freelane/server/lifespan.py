@@ -37,6 +37,11 @@ class Lifespan:
         if self.failure is not None:
             raise StartupError(self.failure)
 
+    def cancel(self) -> None:
+        """Give up on an app that is still starting, on its loop's thread."""
+        if self.task is not None:
+            self.task.cancel()
+
     async def shutdown(self) -> bool:
         """Returns False when the app said that its shutdown failed."""
         if not self.supported or self.task is None or self.task.done():

@@ -86,7 +86,9 @@ class Reach:
 
         Where the lifespan reaches an extension, what reads the state that it fills is a doubt.
         """
-        roots = [[(self.node(root, None), (name_of(root),)) for root in group if not isinstance(root, PLAIN)] for group in groups]
+        roots = [
+            [(self.node(root, None), (name_of(root),)) for root in group if not isinstance(root, PLAIN)] for group in groups
+        ]
         startup = [(self.node(root, None), (name_of(root),)) for root in state if not isinstance(root, PLAIN)]
         self.read()
         self.measure("distance", [node for node in self.nodes.values() if node.tail is not None])

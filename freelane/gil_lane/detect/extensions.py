@@ -7,14 +7,9 @@ the others, and to confirm, a throw-away interpreter imports each alone and look
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import importlib.metadata
-import json
 import os
-import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
@@ -136,6 +131,9 @@ def confirm(modules: Iterable[tuple[str, str]]) -> dict[str, bool]:
     asked = list(modules)
     if not asked:
         return {}
+    import json
+    import subprocess
+
     command = [sys.executable, "-I", "-S", "-c", CONFIRM]
     try:
         # Without -X gil=0, which would hide the answer.
@@ -164,6 +162,8 @@ def cache_directory() -> Path:
 
 def digest(name: str, file: str) -> str:
     """Names what an extension module is, by its contents; empty where it cannot be read."""
+    import hashlib
+
     try:
         with open(file, "rb") as source:
             return hashlib.file_digest(source, "sha256").hexdigest() + "-" + name.rpartition(".")[2]
@@ -183,6 +183,8 @@ def remember(key: str, turns: bool) -> None:
     """Written under another name first: whoever reads finds all of it or nothing."""
     if not key:
         return
+    import tempfile
+
     directory = cache_directory()
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -203,6 +205,8 @@ def unsafe_loaded() -> dict[str, ModuleType]:
 
 def survey() -> list[Extension]:
     """Every extension module of this process with its state and what it belongs to."""
+    import importlib.metadata
+
     owners = importlib.metadata.packages_distributions()
     unsafe = unsafe_loaded()
     found = []
@@ -214,6 +218,8 @@ def survey() -> list[Extension]:
 
 
 def extension(name: str, file: str, state: State, owners: Any) -> Extension:
+    import importlib.metadata
+
     distribution = next(iter(owners.get(name.partition(".")[0], ())), "")
     version = importlib.metadata.version(distribution) if distribution else ""
     return Extension(name, file, state, distribution, version)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -70,6 +68,8 @@ class Report:
 
 def detect(target: str, settings: Settings) -> Report:
     """The report on ``target``. An app that cannot be imported has one with an ``error``."""
+    import subprocess
+
     spec = {"target": target, **{name: getattr(settings, name) for name in NEEDED}}
     forced = ["-X", "gil=0"] if gil_watch.free_threaded() else []
     command = [sys.executable, *forced, "-m", "freelane.gil_lane.detect.report", json.dumps(spec)]
@@ -85,6 +85,9 @@ def detect(target: str, settings: Settings) -> Report:
 
 def foreign_modules(python: str) -> list[str]:
     """Top-level modules that ``python`` has and this interpreter has not."""
+    import pkgutil
+    import subprocess
+
     code = (
         "import json, pkgutil, sys; print(json.dumps(sorted({m.name for m in pkgutil.iter_modules()} | "
         "set(sys.builtin_module_names))))"
@@ -94,8 +97,6 @@ def foreign_modules(python: str) -> list[str]:
         theirs = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return []
-    import pkgutil
-
     ours = {module.name for module in pkgutil.iter_modules()} | set(sys.stdlib_module_names)
     return sorted(set(theirs) - ours)
 
@@ -151,6 +152,8 @@ def inspect_app(target: str, settings: Settings) -> Report:
     except BaseException as exc:
         if isinstance(exc, KeyboardInterrupt):
             raise
+        import traceback
+
         return Report(extensions.survey(), error="".join(traceback.format_exception(exc)), foreign=inspection.foreign)
     return inspection.report(app, survey=True)
 
