@@ -64,9 +64,9 @@ class Adapter:
         """
         return Unchanged(app)
 
-    def websocket_routes(self, app: Any) -> list[str] | None:
-        """Paths of the app's WebSocket routes; None where the app cannot be read."""
-        return None
+    def rsgi_obstacle(self, app: Any) -> str:
+        """What RSGI would lose of the app's requests or answers, in words; empty where nothing."""
+        return "RSGI cannot carry every header that an ASGI app may read or send"
 
     def route_table(self, app: Any) -> RouteTable:
         """The app's routes; of an app that no adapter knows, one for everything."""
@@ -115,9 +115,9 @@ def adapt(app: Any, executor: Any = None, lane: Any = None) -> Adapted:
     return adapter_of(app).adapt(app, executor, lane)
 
 
-def websocket_routes(app: Any) -> list[str] | None:
-    """``adapter_of(app).websocket_routes(app)``."""
-    return adapter_of(app).websocket_routes(app)
+def rsgi_obstacle(app: Any) -> str:
+    """``adapter_of(app).rsgi_obstacle(app)``."""
+    return adapter_of(app).rsgi_obstacle(app)
 
 
 def route_table(app: Any) -> RouteTable:

@@ -75,7 +75,7 @@ def fails(directory: Path, *arguments: str) -> tuple[int, str]:
 def test_start_line_says_what_is_in_force(directory: Path) -> None:
     with running(directory, "shop:app", "--threads", "7") as server:
         line = next(line for line in server.output().splitlines() if line.startswith("freelane "))
-    for part in ("CPython 3.", "GIL o", "Granian ", "transport rsgi", "1 worker", "7 threads", f":{server.port}"):
+    for part in ("CPython 3.", "GIL o", "Granian ", "transport asgi", "1 worker", "7 threads", f":{server.port}"):
         assert part in line
     assert "SCHED_" in line or sys.platform != "linux"
 

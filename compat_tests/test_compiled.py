@@ -9,7 +9,7 @@ from typing import Any
 import fastapi.routing
 import opentelemetry.trace
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Form, Header, Request, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Form, Header, Request
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
@@ -26,7 +26,7 @@ from freelane.adapters.compat import starlette_gate as starlette_names
 from freelane.adapters.compat import versions
 from freelane.adapters.fastapi.plan import make_plan
 from freelane.adapters.fastapi.reader import FastAPIReader
-from freelane.adapters.registry import adapt, websocket_routes
+from freelane.adapters.registry import adapt
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan
 from freelane.adapters.starlette.routing import CompiledRouter
 from freelane.fastcore.routing.dispatcher import Guard
@@ -377,16 +377,3 @@ def test_a_telemetry_provider_set_later_is_noticed(monkeypatch: pytest.MonkeyPat
 def test_an_observed_request_takes_fastapis_own_path() -> None:
     assert not FastAPIReader().routes_silently({"fastapi.telemetry": object()})
     assert FastAPIReader().routes_silently({})
-
-
-def test_included_routers_do_not_decide_the_transport() -> None:
-    router = APIRouter(prefix="/in")
-    router.get("/")(asked)
-    app = FastAPI()
-    app.include_router(router)
-    assert websocket_routes(app) == []
-
-    @router.websocket("/ws")
-    async def ws(websocket: WebSocket) -> None: ...
-
-    assert websocket_routes(app) == ["/in/ws"]

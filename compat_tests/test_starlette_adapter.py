@@ -20,12 +20,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from compat_tests.scheduled import Server
-from freelane.adapters.registry import adapt, websocket_routes
+from freelane.adapters.registry import adapt
 from freelane.fastcore.threads.executor import Executor
 from freelane.fastcore.threads.loop_queue import LoopQueue
 
@@ -250,16 +249,3 @@ def test_anyios_limit_is_taken_over() -> None:
     adapt(Starlette(routes=[Route("/", where)]), executor, LoopQueue(loop))
     assert executor.limit == 77
     loop.close()
-
-
-def test_websocket_routes_decide_the_transport(tmp_path: Any) -> None:
-    async def socket(websocket: Any) -> None: ...
-
-    async def opaque(scope: Any, receive: Any, send: Any) -> None: ...
-
-    static = Mount("/static", StaticFiles(directory=tmp_path))
-    assert websocket_routes(Starlette(routes=[Route("/", where), static])) == []
-    inner = Starlette(routes=[Mount("/in", routes=[WebSocketRoute("/ws", socket)])])
-    assert websocket_routes(Starlette(routes=[Mount("/app", inner)])) == ["/app/in/ws"]
-    assert websocket_routes(Starlette(routes=[Mount("/other", opaque)])) is None
-    assert websocket_routes(opaque) is None

@@ -54,14 +54,13 @@ class PyreAdapter(registry.Adapter):
     def adapt(self, app: Any, executor: Any = None, lane: Any = None) -> registry.Adapted:
         return registry.Unchanged(app) if executor is None else AdaptedPyre(app, executor, lane)
 
-    def websocket_routes(self, app: Any) -> list[str] | None:
-        found: list[str] = app.websocket_routes()
+    def rsgi_obstacle(self, app: Any) -> str:
+        for path in app.websocket_routes():
+            return f"RSGI cannot carry all of WebSocket, which {path} uses"
         for mount in app.mounts:
-            inner = registry.websocket_routes(mount.app)
-            if inner is None:
-                return None
-            found += [mount.path + path for path in inner]
-        return found
+            if inner := registry.rsgi_obstacle(mount.app):
+                return f"{inner}; one is mounted at {mount.path or '/'}"
+        return ""
 
     def route_table(self, app: Any) -> RouteTable:
         return table.route_table(app)

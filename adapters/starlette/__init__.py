@@ -22,7 +22,7 @@ from freelane.adapters.starlette.direct import Direct
 from freelane.adapters.starlette.plan import Entry
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routes import mounted_apps
-from freelane.adapters.starlette.table import route_table, websocket_routes
+from freelane.adapters.starlette.table import route_table
 
 # (knows(app), reader_for(app)) of the frameworks that are built on Starlette; only added to.
 built_on: list[tuple[Callable[[Any], bool], Callable[[Any], Reader | None]]] = []
@@ -80,9 +80,6 @@ class StarletteAdapter(registry.Adapter):
 
     def adapt(self, app: Any, executor: Any = None, lane: Any = None) -> AdaptedStarlette:
         return AdaptedStarlette(app, None if executor is None else threads.ThreadCalls(executor, lane))
-
-    def websocket_routes(self, app: Any) -> list[str] | None:
-        return websocket_routes(app)
 
     def route_table(self, app: Any) -> RouteTable:
         return route_table(app)

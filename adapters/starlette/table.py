@@ -30,15 +30,6 @@ def route_table(app: Starlette) -> RouteTable:
     )
 
 
-def websocket_routes(app: Starlette) -> list[str] | None:
-    """Paths of the app's WebSocket routes, mounts included; None if something of it cannot be read."""
-    table = route_table(app)
-    found = [entry for entry in table.entries if entry.kind == "websocket" and entry.endpoint is not None]
-    if table.unreadable or any(entry.prefix for entry in found):
-        return None
-    return [entry.path for entry in found]
-
-
 def values_of(middleware: Any) -> list[Any]:
     """The arguments of a ``Middleware``, which may be functions."""
     return [*getattr(middleware, "args", ()), *getattr(middleware, "kwargs", {}).values()]

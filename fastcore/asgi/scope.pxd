@@ -15,6 +15,7 @@ cdef class Scope(dict):
     cdef cython.pymutex lock
     # The RSGI scope while keys are still unfilled, then None.
     cdef object source
+    cdef str came                # the path before the app changed it
     cdef object forwarded
 
     cdef object fill(self)

@@ -1,5 +1,6 @@
 # cython: language_level=3, freethreading_compatible=True
 """ASGI scopes over Granian's RSGI and ASGI scopes (ASGI 3, HTTP & WebSocket message format)."""
+import logging
 from urllib.parse import quote
 
 from cpython.dict cimport PyDict_SetItem, PyDict_Update
@@ -7,6 +8,7 @@ from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_AsLatin1String
 from cpython.ref cimport Py_XDECREF
 
+cdef object logger = logging.getLogger("freelane.error")
 cdef object UNFILLED = object()
 
 # What uvicorn leaves unescaped in a path that needed no escaping (RFC 3986, 3.3).
@@ -27,10 +29,6 @@ cdef dict HTTP = {
 cdef dict WEBSOCKET = {
     **{key: value for key, value in HTTP.items() if key != "method"}, "type": "websocket", "subprotocols": None,
 }
-
-
-class LostHeader(RuntimeError):
-    """A request header was there, but its value did not come through RSGI."""
 
 
 cpdef tuple split_address(str address):
@@ -73,9 +71,10 @@ cpdef list asgi_headers(object source):
             last = name
         pairs.append((name.encode("latin-1"), value.encode("latin-1")))
     if names < len(headers):
-        raise LostHeader(
-            f"RSGI cannot carry the value of request header {', '.join(lost_headers(source))}: it is not "
-            "visible ASCII. Serve this app with --transport asgi."
+        logger.warning(
+            "RSGI did not carry the value of header %s of %s %s from %s: it is not visible ASCII. "
+            "Serve this app with --transport asgi.",
+            ", ".join(lost_headers(source)), source.method, source.path, source.client,
         )
     if not host:
         authority = source.authority
@@ -112,6 +111,7 @@ cdef class Scope(dict):
         PyDict_SetItem(self, "path", path)
         PyDict_SetItem(self, "state", state.copy())
         self.source = source
+        self.came = path
         self.forwarded = forwarded
 
     @property
@@ -144,7 +144,8 @@ cdef class Scope(dict):
             return server_address(source.server)
         if key == "client" or key == "scheme":
             return self.origin(source, key)
-        return quote(dict.__getitem__(self, "path"), safe=PATH_SAFE).encode("ascii")
+        # Of the path as it came: what an app makes of it is its own.
+        return quote(self.came, safe=PATH_SAFE).encode("ascii")
 
     cdef object origin(self, object source, str key):
         # Client and scheme, as the proxies in front of us may have changed them.

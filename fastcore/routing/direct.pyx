@@ -21,7 +21,7 @@ cdef class DirectExchange(BodyReader):
 
     def body_size(self):
         """Bytes that the request's body has; -1 where only reading it will tell (RFC 9112, 6.3)."""
-        return size_of(self.source)
+        return size_of(self.source, True)
 
     cdef object go_on(self, bytes body):
         self.body = body
@@ -123,7 +123,7 @@ cdef class DirectDispatcher:
             # It may have a body, which is read if anyone asks.
             self.ready(exchange)
             return None
-        size = size_of(source)
+        size = size_of(source, True)
         if size == 0:
             exchange.body = b""
             self.ready(exchange)
@@ -131,6 +131,7 @@ cdef class DirectDispatcher:
             self.gateway.schedule(watcher)
         else:
             exchange.dispatcher = self
+            exchange.rsgi = True
             exchange.due = size
             exchange.begin()
 

@@ -146,13 +146,13 @@ cdef class Dispatcher:
         call = (watcher, source, target, found[1])
         if not target.body:
             self.go(call, None)
-        elif not gateway.rsgi or not self.read(call):
+        elif not self.read(call):
             gateway.schedule(watcher)
 
     cdef bint read(self, tuple call) except -1:
         # False, with nothing done, for a body whose length only reading tells.
         cdef Body body
-        cdef long long size = size_of(call[1])
+        cdef long long size = size_of(call[1], self.gateway.rsgi)
         if size < 0:
             return False
         if size == 0:
@@ -161,6 +161,7 @@ cdef class Dispatcher:
         body = Body.__new__(Body)
         body.watcher = call[0]
         body.proto = body.watcher.proto
+        body.rsgi = self.gateway.rsgi
         body.due = size
         body.dispatcher = self
         body.call = call

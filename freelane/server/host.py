@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from freelane.adapters.registry import websocket_routes
+from freelane.adapters.registry import rsgi_obstacle
 from freelane.errors import ConfigError, StartupError
 from freelane.fastcore.version import __version__
 from freelane.gil_lane import gil_watch, start
@@ -57,12 +57,8 @@ def choose_transport(app: Any, wanted: str) -> tuple[bool, str]:
     """Whether to serve over RSGI, and the transport in words."""
     if wanted != "auto":
         return wanted == "rsgi", wanted
-    routes = websocket_routes(app)
-    if routes is None:
-        return False, "asgi (the app's routes cannot be read, and RSGI cannot carry all of WebSocket)"
-    if routes:
-        return False, f"asgi (RSGI cannot carry all of WebSocket, which {routes[0]} uses)"
-    return True, "rsgi"
+    obstacle = rsgi_obstacle(app)
+    return (False, f"asgi ({obstacle})") if obstacle else (True, "rsgi")
 
 
 class Server:
