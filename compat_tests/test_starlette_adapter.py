@@ -72,6 +72,10 @@ def plain() -> list[Any]:
     return [Route("/", where)]
 
 
+class OwnGZip(GZipMiddleware):
+    pass
+
+
 class Custom(Starlette):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await super().__call__(scope, receive, send)
@@ -80,7 +84,7 @@ class Custom(Starlette):
 @pytest.mark.parametrize(
     "app",
     [
-        lambda: Starlette(routes=plain(), middleware=[Middleware(GZipMiddleware)]),
+        lambda: Starlette(routes=plain(), middleware=[Middleware(OwnGZip)]),
         lambda: Starlette(routes=plain(), debug=True),
         lambda: Starlette(routes=plain(), max_body_size=10_000),
         lambda: Custom(routes=plain()),

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from freelane.adapters.compat import starlette_gate, versions
+from freelane.adapters.starlette.layers import Stack
 from freelane.adapters.starlette.plan import ASGIApp, Delegate, Entry
 from freelane.adapters.starlette.threads import ThreadCalls, thread_name
 from freelane.fastcore.asgi.http import HTTPExchange
@@ -27,12 +28,47 @@ Serve = Callable[[HTTPExchange, bytes | None], ASGIApp | None]
 
 
 class Answers:
-    """Makes the answers of one gateway. ``behind`` is the app's layers around ``continue_scope``."""
+    """Makes the answers of one gateway.
 
-    def __init__(self, behind: ASGIApp, gateway: Any, calls: ThreadCalls | None) -> None:
+    ``behind`` is the app's layers around ``continue_scope``, ``layers`` the compiled form of those
+    that are not the framework's own.
+    """
+
+    def __init__(self, behind: ASGIApp, gateway: Any, calls: ThreadCalls | None, layers: Stack | None = None) -> None:
         self.behind = behind
         self.gateway = gateway
         self.calls = calls
+        self.layers = layers
+
+    def layered_answer(self, entry: Entry) -> Answer:
+        """For the loop lane, behind the user's layers."""
+        answer, layers = self.answer(entry), self.layers
+        if layers is None:
+            return answer
+
+        async def admitted(exchange: HTTPExchange) -> None:
+            if layers.admit(exchange.scope):
+                exchange.leaving = layers.leave
+                await answer(exchange)
+            else:
+                await self.go_behind(exchange, entry.app)
+
+        return admitted
+
+    def layered_serve(self, entry: Entry) -> Serve | None:
+        """For the free lane, behind the user's layers."""
+        serve, layers = self.serve(entry), self.layers
+        if serve is None or layers is None:
+            return serve
+
+        def admitted(exchange: HTTPExchange, body: bytes | None) -> ASGIApp | None:
+            if layers.admit(exchange.scope):
+                exchange.leaving = layers.leave
+                return serve(exchange, body)
+            exchange.scope["freelane.continue"] = entry.app
+            return self.behind
+
+        return admitted
 
     async def go_behind(self, exchange: HTTPExchange, rest: ASGIApp) -> None:
         exchange.scope["freelane.continue"] = rest

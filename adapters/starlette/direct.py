@@ -22,8 +22,9 @@ class Direct:
         self.app = app
         self.router = router
         self.stack = app.middleware_stack
-        self.marks = tuple(reader.marks(app))
-        self.watch = versions.watch(reader.around + reader.watched_globals)
+        self.layers = stack.users(app, reader)
+        self.marks = (*reader.marks(app), *(self.layers.marks if self.layers else ()))
+        self.watch = versions.watch((*reader.around, *reader.watched_globals, *(self.layers.names if self.layers else ())))
         root_path = reader.root_path(app)
         self.constants = {
             "app": app,
@@ -31,7 +32,7 @@ class Direct:
             "root_path": gateway.root_path or root_path,
             "starlette.exception_handlers": stack.handlers(app),
         }
-        self.answers = Answers(stack.entered_behind(app, continue_scope), gateway, calls)
+        self.answers = Answers(stack.entered_behind(app, continue_scope), gateway, calls, self.layers)
         # Guards the making of a new table.
         self.lock = threading.Lock()
         self.dispatcher = Dispatcher(
@@ -59,8 +60,8 @@ class Direct:
         return Target(
             guard,
             {**self.constants, **entry.constants},
-            self.answers.answer(entry),
-            self.answers.serve(entry),
+            self.answers.layered_answer(entry),
+            self.answers.layered_serve(entry),
             fresh=entry.fresh or None,
             body=entry.plan.body,
         )

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from freelane.adapters.compat import versions
+from freelane.adapters.starlette.layers import Stack, compiled
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routing import CompiledRouter
 
@@ -53,11 +54,20 @@ def obstacle(app: Any, reader: Reader) -> str:
     if around is None:
         return "a middleware hides what it wraps"
     for layer in around:
-        if type(layer) not in reader.layers:
+        if type(layer) not in reader.layers and compiled(layer) is None:
             return f"{type(layer).__name__} runs around every endpoint"
     if not reader.own_router(app.router):
         return "the app's router has middleware or matching of its own"
     return reader.watched(app)
+
+
+def users(app: Any, reader: Reader) -> Stack | None:
+    """The compiled form of the layers that are not the framework's own; None where there are none.
+
+    For an app without an ``obstacle``.
+    """
+    found = [compiled(layer) for layer in layers(app) or () if type(layer) not in reader.layers]
+    return Stack([layer for layer in found if layer is not None]) if found else None
 
 
 def handlers(app: Any) -> Any:

@@ -10,6 +10,9 @@ cdef class HTTPExchange:
     cdef public object app
     # An async function of this exchange that answers in the app's place, or None.
     cdef public object answer
+    # What a whole response goes through at its end: (scope, status, headers, body) -> headers,
+    # body, or None for one that must go another way; or None.
+    cdef public object leaving
     cdef object proto
     cdef object source
     # (host, port) at the other end of the socket, whatever proxies say; None over RSGI, where

@@ -13,6 +13,7 @@ class HTTPExchange:
     scope: dict[str, Any]
     app: Any
     answer: Callable[[HTTPExchange], Awaitable[None]] | None
+    leaving: Callable[[Any, int, list[tuple[bytes, bytes]], bytes], tuple[list[tuple[bytes, bytes]], bytes] | None] | None
     task: asyncio.Task[None] | None
     watcher: Any
     def __new__(cls, gateway: LoopContext, proto: Any, source: Any, scope: dict[str, Any], peer: Any = None) -> Self: ...

@@ -504,6 +504,11 @@ cdef class HTTPExchange:
         cdef bytes data = body if type(body) is bytes else bytes(body)
         if self.stage != IDLE or self.disconnected:
             return False
+        if self.leaving is not None:
+            left = self.leaving(self.scope, status, headers, data)
+            if left is None:
+                return False
+            headers, data = left
         try:
             self.accept_start(status, headers)
         except BaseException:

@@ -1,0 +1,240 @@
+"""Starlette's own middleware without its shells: what a request or a response triggers of it, and nothing else.
+
+Only for responses that are there whole. Whatever a layer would do beyond changing one goes
+through the layer itself, entered before the endpoint (``admit``) or behind it (``leave``).
+What a layer changes is found by running the layer's own code, so that it is right in every
+release of Starlette; what is remembered of that is checked with each request.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from freelane.adapters.compat import versions
+from freelane.adapters.coroutines import finish
+
+RawHeaders = list[tuple[bytes, bytes]]
+Whole = tuple[RawHeaders, bytes]
+
+# Different values of a request header that a layer remembers its decision for.
+REMEMBERED = 256
+
+
+class Layer:
+    """One layer, of the class ``kind``; ``code`` names what of Starlette's it stands in for."""
+
+    kind: type
+    code: tuple[str, ...]
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+
+    def marks(self) -> Iterable[tuple[Any, str, Any]]:
+        """(object, attribute, value) that it depends on."""
+        yield from ((self.layer, name, value) for name, value in vars(self.layer).items() if name != "app")
+
+    def admit(self, scope: Any) -> bool:
+        """Whether the layer lets the request through as it is."""
+        return True
+
+    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes) -> Whole | None:
+        """The headers and body of a whole response behind the layer; None if the layer itself must say.
+
+        Changes none of what it is given.
+        """
+        return headers, body
+
+
+class CORS(Layer):
+    """Adds the same headers to each response for an origin, if the response has none of those names."""
+
+    kind = CORSMiddleware
+    code = tuple(
+        f"starlette.middleware.cors:CORSMiddleware.{name}"
+        for name in ("__call__", "simple_response", "send", "is_allowed_origin", "allow_explicit_origin")
+    )
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(layer)
+        self.names = {b"vary", b"access-control-allow-origin", *(name.lower().encode() for name in layer.simple_headers)}
+        self.simple = dict(layer.simple_headers)
+        # origin -> (whether it was allowed, what was added).
+        self.added: dict[bytes | None, tuple[bool, RawHeaders]] = {}
+
+    def admit(self, scope: Any) -> bool:
+        return scope["method"] != "OPTIONS"
+
+    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes) -> Whole | None:
+        origin = find(scope["headers"], b"origin")
+        allowed = origin is not None and self.layer.is_allowed_origin(origin.decode("latin-1"))
+        if self.layer.simple_headers == self.simple and not any(name in self.names for name, _ in headers):
+            known = self.added.get(origin)
+            if known is not None and known[0] == allowed:
+                return headers + known[1], body
+            added = self.run(scope, status, [])
+            if len(self.added) < REMEMBERED:
+                self.added[origin] = allowed, added
+            return headers + added, body
+        return self.run(scope, status, headers), body
+
+    def run(self, scope: Any, status: int, headers: RawHeaders) -> RawHeaders:
+        message = {"type": "http.response.start", "status": status, "headers": list(headers)}
+        finish(self.layer.send(message, send=ignore, request_headers=Headers(scope=scope)))
+        changed: RawHeaders = message["headers"]  # type: ignore[assignment]
+        return changed
+
+
+class GZip(Layer):
+    """Touches only what has the size for it."""
+
+    kind = GZipMiddleware
+    code = tuple(
+        f"starlette.middleware.gzip:{name}"
+        for name in (
+            "GZipMiddleware.__call__",
+            "GZipResponder",
+            "GZipResponder.__call__",
+            "GZipResponder.send_with_compression",
+            "IdentityResponder",
+            "IdentityResponder.__call__",
+            "IdentityResponder.send_with_compression",
+        )
+    )
+
+    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes) -> Whole | None:
+        if len(body) < self.layer.minimum_size:
+            return headers, body
+        if len(body) >= getattr(self.layer, "thread_minimum_size", 1 << 62):
+            return None  # it is compressed on a thread
+        return replay(self.layer, scope, status, headers, body)
+
+
+class TrustedHost(Layer):
+    """Lets through the hosts that it knows."""
+
+    kind = TrustedHostMiddleware
+    code = ("starlette.middleware.trustedhost:TrustedHostMiddleware.__call__",)
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(layer)
+        self.hosts = list(layer.allowed_hosts)
+        self.known: dict[bytes | None, bool] = {}
+
+    def admit(self, scope: Any) -> bool:
+        if self.layer.allow_any:
+            return True
+        if self.layer.allowed_hosts != self.hosts:
+            return False
+        host = find(scope["headers"], b"host")
+        admitted = self.known.get(host)
+        if admitted is None:
+            admitted = passes(self.layer, scope)
+            if len(self.known) < REMEMBERED:
+                self.known[host] = admitted
+        return admitted
+
+
+class HTTPSRedirect(Layer):
+    """Lets through what came over TLS."""
+
+    kind = HTTPSRedirectMiddleware
+    code = ("starlette.middleware.httpsredirect:HTTPSRedirectMiddleware.__call__",)
+
+    def admit(self, scope: Any) -> bool:
+        return bool(scope["scheme"] != "http")
+
+
+KINDS: dict[type, type[Layer]] = {made.kind: made for made in (CORS, GZip, TrustedHost, HTTPSRedirect)}
+
+
+def compiled(layer: Any) -> Layer | None:
+    """The compiled form of a layer that has only Starlette's code; None for any other."""
+    made = KINDS.get(type(layer))
+    if made is None or any(name in vars(made.kind) for name in vars(layer)) or versions.replaced(made.code):
+        return None
+    return made(layer)
+
+
+class Stack:
+    """Layers one inside the other, the outermost first."""
+
+    def __init__(self, layers: list[Layer]) -> None:
+        self.inward = tuple(layer.admit for layer in layers if type(layer).admit is not Layer.admit)
+        self.outward = tuple(layer.leave for layer in reversed(layers) if type(layer).leave is not Layer.leave)
+        self.names = tuple(name for layer in layers for name in layer.code)
+        self.marks = tuple(mark for layer in layers for mark in layer.marks())
+
+    def admit(self, scope: Any) -> bool:
+        """Whether all layers let the request through."""
+        for admit in self.inward:
+            if not admit(scope):
+                return False
+        return True
+
+    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes) -> Whole | None:
+        """The response as the outermost layer sends it; None if the layers themselves must say."""
+        try:
+            for leave in self.outward:
+                left = leave(scope, status, headers, body)
+                if left is None:
+                    return None
+                headers, body = left
+        except Exception:  # raised again where the app's own handlers see it
+            return None
+        return headers, body
+
+
+def find(headers: Any, wanted: bytes) -> bytes | None:
+    """The first header of that name, which is in lower case as in ASGI."""
+    for name, value in headers:
+        if name == wanted:
+            return value  # type: ignore[no-any-return]
+    return None
+
+
+async def ignore(message: Any) -> None:
+    pass
+
+
+async def never() -> Any:
+    raise RuntimeError("a layer read the request")
+
+
+def passes(layer: Any, scope: Any) -> bool:
+    """Whether the layer calls what is behind it."""
+    reached = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope)
+
+    around = copy.copy(layer)
+    around.app = app
+    finish(around(scope, never, ignore))
+    return bool(reached)
+
+
+def replay(layer: Any, scope: Any, status: int, headers: RawHeaders, body: bytes) -> Whole | None:
+    """What the layer makes of a whole response; None if that is no whole response."""
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+        await send({"type": "http.response.body", "body": body})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    around = copy.copy(layer)
+    around.app = app
+    finish(around(scope, never, send))
+    if len(sent) != 2 or sent[0]["status"] != status or sent[1].get("more_body"):
+        return None
+    return sent[0]["headers"], sent[1].get("body", b"")
