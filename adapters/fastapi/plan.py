@@ -77,7 +77,7 @@ def inside_layers(handler: Handler, call: Callable[..., Any]) -> Callable[[Any],
 
     async def with_body(request: Any) -> Any:
         try:
-            return await call(request, await request.body())
+            return await call(request, await read_body(request))
         except Delegate:
             return await original(request)
 
@@ -91,6 +91,17 @@ def inside_layers(handler: Handler, call: Callable[..., Any]) -> Callable[[Any],
     return with_body if handler.body_field else without_body
 
 
+async def read_body(request: Any) -> bytes:
+    """The body of a request; FastAPI's errors for one that cannot be read."""
+    try:
+        body: bytes = await request.body()
+    except HTTPException:
+        raise
+    except Exception as exc:
+        raise unreadable(request.scope, exc) from exc
+    return body
+
+
 async def read_form(request: Any, limits: Any) -> Any:
     """The form of a request, closed with it; FastAPI's errors for one that cannot be read."""
     scope = request.scope
@@ -101,7 +112,12 @@ async def read_form(request: Any, limits: Any) -> Any:
     except HTTPException:
         raise
     except Exception as exc:
-        if get_body_limit_error and BODY_LIMIT_KEY in scope and (error := get_body_limit_error(exc)):
-            raise error from exc
-        raise HTTPException(400, "There was an error parsing the body") from exc
+        raise unreadable(scope, exc) from exc
     return form
+
+
+def unreadable(scope: Any, exc: Exception) -> Exception:
+    """What FastAPI makes of an error in reading a body."""
+    if get_body_limit_error and BODY_LIMIT_KEY in scope and (error := get_body_limit_error(exc)):
+        return error  # type: ignore[no-any-return]
+    return HTTPException(400, "There was an error parsing the body")
