@@ -14,6 +14,10 @@ from compat_tests.servers import Server, running
 
 pytestmark = pytest.mark.thread_unsafe(reason="servers that answer case by case")
 
+INVALID = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 30\r\n\r\n"
+    b"Invalid HTTP request received."
+)
 HELLO = b"5\r\nhello\r\n0\r\n\r\n"
 
 
@@ -118,6 +122,50 @@ def test_a_body_where_none_is_allowed_is_an_error(server: Server) -> None:
     server.wait_for("Response content longer than Content-Length")
 
 
+@pytest.mark.parametrize("status", ["100", "101", "103", "199"])
+def test_an_informational_status_is_no_answer(server: Server, status: str) -> None:
+    assert get(server, f"/status/{status}").startswith(b"HTTP/1.1 500 ")
+    server.wait_for(f"cannot send a response of status {status}")
+
+
+def test_no_body_is_an_empty_body(server: Server, transport: str) -> None:
+    # Over RSGI the stream has ended before it is looked at: there its length is known.
+    framing, body = (b"transfer-encoding: chunked", b"0\r\n\r\n") if transport == "asgi" else (b"content-length: 0", b"")
+    assert parts(get(server, "/none")) == (b"HTTP/1.1 200 OK", [framing], body)
+
+
+def test_an_error_after_the_head_of_an_answer_to_head_ends_the_connection(server: Server) -> None:
+    with connect(server) as sock:
+        sock.sendall(b"HEAD /cut HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read(sock).startswith(b"HTTP/1.1 200 OK")
+
+
+# What uvicorn's parser refuses and Granian's does not.
+REFUSED = {
+    "method": "FOO /seen HTTP/1.1",
+    "lower case": "get /seen HTTP/1.1",
+    "path": "GET /s\xc3\xbc HTTP/1.1",
+    "query": "GET /seen?q=\xc3\xbc HTTP/1.1",
+    "no path": "GET seen HTTP/1.1",
+    "authority": "GET a:80 HTTP/1.1",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_head_that_uvicorn_refuses_is_refused(server: Server, transport: str, name: str) -> None:
+    if transport == "rsgi":
+        pytest.skip("RSGI is for apps that were not written for uvicorn")
+    assert ask(server, REFUSED[name]) == INVALID
+    server.wait_for("Invalid HTTP request received: " + REFUSED[name].split()[0])
+
+
+@pytest.mark.parametrize(
+    "head", ["QUERY /seen HTTP/1.1", "M-SEARCH /seen HTTP/1.1", "OPTIONS * HTTP/1.1", "GET http://b/seen HTTP/1.1"]
+)
+def test_an_unusual_head_is_no_error(server: Server, head: str) -> None:
+    assert ask(server, head).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_a_header_that_is_not_ascii(server: Server, transport: str) -> None:
     answer = get(server, "/latin")
     if transport == "asgi":
@@ -171,8 +219,7 @@ BAD_CHUNKS = {
 @pytest.mark.parametrize("name", BAD_CHUNKS)
 def test_a_malformed_body_is_answered_at_once(server: Server, name: str) -> None:
     answer = ask(server, "POST /body HTTP/1.1\r\nTransfer-Encoding: chunked", BAD_CHUNKS[name])
-    assert answer == (b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 30\r\n\r\n"
-                      b"Invalid HTTP request received.")  # fmt: skip
+    assert answer == INVALID
     server.wait_for("the app was told http.disconnect")
     server.wait_for("the body of POST /body from 127.0.0.1:")
     assert get(server, "/").startswith(b"HTTP/1.1 200 OK")

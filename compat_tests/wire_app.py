@@ -77,6 +77,9 @@ async def app(scope: MutableMapping[str, Any], receive: Any, send: Send) -> None
             await whole(b"again")
     elif path == "/no-body-allowed":
         await whole(b"hello", 204)
+    elif path == "/none":
+        await start()
+        await send({"type": "http.response.body", "body": None})
     elif path == "/cut":
         await start()
         await send({"type": "http.response.body", "body": b"half", "more_body": True})

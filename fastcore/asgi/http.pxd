@@ -63,3 +63,5 @@ cdef class HTTPExchange:
     cdef object respond(self, bytes body)
     cpdef object start(self, object context)
     cpdef bint respond_now(self, object status, object headers, object body)
+
+cpdef answer_now(object proto, bint rsgi, int status, bytes body)

@@ -346,6 +346,8 @@ cdef class HTTPExchange:
         if self.stage == REFUSED:
             raise RuntimeError("The start of this response could not be sent.")
         data = message.get("body", b"")
+        if data is None and not self.sized:
+            data = b""  # which uvicorn sends, too
         body = data if type(data) is bytes else bytes(memoryview(data))
         if self.head:
             body = b""
@@ -384,12 +386,14 @@ cdef class HTTPExchange:
         cdef int code = check_status(status)
         cdef list checked = check_headers(headers)
         cdef long long due = take_framing(checked)
-        if self.rsgi:
-            try:
+        try:
+            if code < 200:
+                raise RuntimeError(f"Granian cannot send a response of status {code}.")
+            if self.rsgi:
                 checked = text_headers(checked)
-            except RuntimeError:
-                self.stage = IDLE  # the transport's fault, not the app's: it is answered 500
-                raise
+        except RuntimeError:
+            self.stage = IDLE  # the transport's fault, not the app's: it is answered 500
+            raise
         self.headers = checked
         self.status = code
         # What has no body by its status, and says nothing else, may not get one.
@@ -560,7 +564,7 @@ cdef class HTTPExchange:
         self.stage = COMPLETE
         stream, self.stream = self.stream, None
         release = functools.partial(release_stream, self.proto, stream, self.rsgi)
-        if whole or breaks and not self.head:
+        if whole or breaks:
             self.gateway.cut(self.connection(), release)
         else:
             release()
@@ -570,7 +574,7 @@ cdef class HTTPExchange:
         return split_address(self.source.client) if self.rsgi else self.peer
 
 
-def answer_now(proto, rsgi, status, body):
+cpdef answer_now(object proto, bint rsgi, int status, bytes body):
     """Answer with a line of text in the place of what could not be sent, or not be read."""
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),

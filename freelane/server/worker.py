@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from freelane.fastcore.asgi.head import HeadCheck
 from freelane.fastcore.asgi.websocket import WebSocketExchange
 from freelane.gil_lane import gil_watch
 from freelane.gil_lane.client import LaneClient
@@ -77,6 +78,8 @@ class Worker:
         if self.gil is not None:
             client = self.gil_client = self.gil.connect(gateway)
             schedule = self.gil.routes.schedule(client, self.rsgi, schedule)
+        if not self.rsgi:
+            schedule = HeadCheck(schedule, logger)
         options = granian.WorkerOptions(
             threads=min(runtime.executor.cores, settings.threads) + RESERVE if runtime.direct else 1,
             backpressure=BACKLOG,
