@@ -44,14 +44,24 @@ def serve(app: Any, **options: Any) -> int:
     settings = resolve(options)
     if settings.alias is not None:
         alias.install(settings.alias)
+    target = None
     if isinstance(app, str):
         target = app
         constants.install()
-        return Server(lambda: load(target, factory=settings.factory, app_dir=settings.app_dir), settings, target).run()
-    if isinstance(app, RSGIApplication):
-        app = app.app
-    if settings.factory:
-        factory = app
-        return Server(lambda: factory(), settings).run()
-    check(app, getattr(app, "__name__", type(app).__name__), False)
-    return Server(lambda: app, settings).run()
+
+        def make() -> Any:
+            return load(target, factory=settings.factory, app_dir=settings.app_dir)
+    elif settings.factory:
+        make = app
+    else:
+        served = app.app if isinstance(app, RSGIApplication) else app
+        check(served, getattr(served, "__name__", type(served).__name__), False)
+
+        def make() -> Any:
+            return served
+
+    server = Server(make, settings, target)
+    try:
+        return server.run()
+    finally:
+        server.exit.restore()

@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         server = Server(lambda: load_app(target, settings), settings, target)
         code = server.run()
         if server.deadline is not None:
-            shutdown.end_threads(code, server.deadline)
+            shutdown.end_threads(code, server.deadline, interrupted=server.exit.interrupted)
         return code
     except ConfigError as exc:
         print(f"freelane: {exc}", file=sys.stderr)

@@ -191,7 +191,12 @@ def serve(
     stopped = loop.create_future()
     signal.add_cb(lambda: loop.call_soon_threadsafe(stopped.set_result, None))
     run(scheduler, proxy, signal)
-    loop.run_until_complete(main(stopped))
+    try:
+        loop.run_until_complete(main(stopped))
+    except BaseException:
+        # A handler of the app's that raises SystemExit, for one: nobody serves any more.
+        signal.set()
+        raise
 
 
 def new_signal() -> Any:

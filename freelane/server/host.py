@@ -6,9 +6,7 @@ import copy
 import logging
 import os
 import platform
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,8 +16,9 @@ from freelane.errors import ConfigError, StartupError
 from freelane.fastcore.version import __version__
 from freelane.gil_lane import gil_watch, start
 from freelane.gil_lane.lane import GilLane, plan, tell
-from freelane.server import granian, logs, processes, shutdown, sockets
+from freelane.server import granian, logs, processes, sockets
 from freelane.server.crew import Crew
+from freelane.server.signals import Exit, Interrupted
 from freelane.server.worker import Worker
 from freelane.settings import Settings
 
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("freelane.error")
 
 EXIT_STARTUP = 3
-# What an app that is starting gets to end when a signal asks for it (seconds).
-GRACE = 2.0
-
-
-class Interrupted(SystemExit):
-    """A signal asked for the end while the app was starting; raised wherever the main thread was."""
 
 
 def batch_scheduling(wanted: bool) -> str:
@@ -72,9 +65,7 @@ class Server:
         self.gil: GilLane | None = None
         self.workers: list[Worker] = []
         self.watch = gil_watch.GILWatch()
-        self.signals = 0
-        # Until the app serves, a signal ends what runs at once; the main thread's.
-        self.starting = True
+        self.exit = Exit(self.stop)
         # When what still runs has had its time (time.monotonic); None until the server stops.
         self.deadline: float | None = None
 
@@ -101,7 +92,7 @@ class Server:
         settings = self.settings
         scheduling = batch_scheduling(settings.batch)
         self.watch.install()
-        self.handle_signals()
+        self.exit.install()
         try:
             serve = self.start(listener, indexes, scheduling)
         except Interrupted:
@@ -117,7 +108,7 @@ class Server:
         settings = self.settings
         inspection = start.begin(settings) if self.target is not None else None
         apps = [self.load() for _ in indexes] if settings.factory else [self.load()] * len(indexes)
-        self.check_signals()
+        self.exit.check()
         report = inspection.report(apps[0]) if inspection is not None else None
         rsgi, transport = choose_transport(apps[0], settings.transport)
         self.gil = plan(apps[0], settings, self.target, report)
@@ -133,8 +124,8 @@ class Server:
         self.startup(crew, apps[0])
         line = self.describe(listener.address, transport, scheduling)
         try:
-            self.starting = False
-            self.check_signals()
+            self.exit.starting = False
+            self.exit.check()
             page = self.metrics_page(indexes[0])
         except BaseException:
             crew.dismiss()
@@ -181,33 +172,11 @@ class Server:
 
         crew.startup(check)
 
-    def handle_signals(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.on_signal)
-
-    def on_signal(self, number: int, frame: Any) -> None:
-        self.signals += 1
-        if self.signals > 1:
-            os._exit(128 + number)
-        self.stop()
-        if self.starting:
-            # An app that catches this, or waits in a place where it is not raised, is not waited for.
-            self.deadline = time.monotonic()
-            given_up = threading.Timer(GRACE, shutdown.leave, (128 + number,))
-            given_up.daemon = True
-            given_up.start()
-            raise Interrupted
-
-    def check_signals(self) -> None:
-        if self.signals:
-            raise Interrupted
-
     def stop(self) -> None:
         """Stop serving: finish what runs, then return from ``run``. Callable from any thread."""
         if self.deadline is None:
-            self.deadline = time.monotonic() + self.settings.shutdown_timeout
+            # An app that has not started has nothing to finish.
+            self.deadline = time.monotonic() + (0 if self.exit.starting else self.settings.shutdown_timeout)
         for worker in self.workers:
             worker.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import sys
@@ -43,22 +44,28 @@ async def clear() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-def end_threads(code: int, deadline: float) -> None:
-    """Wait for the app's threads until ``deadline`` (of ``time.monotonic``), then exit with ``code`` past them.
+def end_threads(code: int, deadline: float, interrupted: bool) -> None:
+    """Let the interpreter end now, but do not let the app's threads hold it: exit with ``code`` past them.
 
-    The interpreter itself would wait for as long as they take.
+    As under uvicorn, which SIGTERM ends without a look at any thread, and which waits for them
+    where it was ``interrupted`` (Ctrl-C): here until ``deadline`` (of ``time.monotonic``). Idle
+    pools end by themselves, and what ``atexit`` has is run where no thread is in its way.
     """
-    # Those that were told to end a moment ago are let go in any case.
-    deadline = max(deadline, time.monotonic() + LAST_STEPS)
-    for thread in threading.enumerate():
-        if thread.daemon or thread is threading.current_thread():
-            continue
-        # Signals are handled between the steps of this thread, so it must not sleep in a lock.
-        while thread.is_alive() and time.monotonic() < deadline:
-            thread.join(0.05)
-        if thread.is_alive():
-            logger.error("The thread '%s' did not end within the shutdown timeout.", thread.name)
-            leave(code)
+    joined = threading.Event()
+    atexit.register(joined.set)  # the last one registered runs first
+
+    def watch() -> None:
+        patience = max(LAST_STEPS, deadline - time.monotonic() if interrupted else 0)
+        if not joined.wait(patience):
+            busy = [thread.name for thread in threading.enumerate() if not thread.daemon]
+            busy.remove(threading.main_thread().name)
+            logger.error("%s did not end: not waited for any longer.", ", ".join(f"The thread '{name}'" for name in busy))
+        else:
+            time.sleep(max(LAST_STEPS, deadline - time.monotonic()))
+            logger.error("What the app registered with atexit did not end within the shutdown timeout.")
+        leave(code)
+
+    threading.Thread(target=watch, name="freelane-end", daemon=True).start()
 
 
 def leave(code: int) -> NoReturn:

@@ -1,0 +1,93 @@
+"""SIGINT and SIGTERM, under the names by which libraries know uvicorn's server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from freelane.server import shutdown
+
+HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+# What an app that is starting gets to end when a signal asks for it (seconds).
+GRACE = 2.0
+
+
+class Interrupted(SystemExit):
+    """A signal asked for the end while the app was starting; raised wherever the main thread was."""
+
+
+class Exit:
+    """What a server's signal handler is bound to; ``stop()`` is called once it shall end.
+
+    Libraries find a server by ``signal.getsignal(SIGTERM).__self__``, read ``should_exit`` and may
+    set it; others replace ``uvicorn.Server.handle_exit``, which is called then.
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.stop = stop
+        # Until the app serves, a signal ends what runs at once; the main thread's.
+        self.starting = True
+        self.exiting = False
+        self.force_exit = False
+        # The signals that came, under uvicorn's name.
+        self._captured_signals: list[int] = []
+        self.original: dict[int, Any] = {}
+
+    @property
+    def should_exit(self) -> bool:
+        return self.exiting
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        if value and not self.exiting:
+            self.exiting = True
+            self.stop()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a person stopped the server at its terminal."""
+        return signal.SIGINT in self._captured_signals
+
+    def install(self) -> None:
+        """Handle signals from now on; only the main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            self.original = {number: signal.signal(number, self.handle_exit) for number in HANDLED}
+
+    def restore(self) -> None:
+        """Leave signals to whom they belonged before."""
+        for number, handler in self.original.items():
+            signal.signal(number, handler)
+
+    def handle_exit(self, number: int, frame: Any) -> None:
+        """Stop; a second SIGINT ends the process at once."""
+        if self.exiting and number == signal.SIGINT:
+            os._exit(128 + number)
+        self._captured_signals.append(number)
+        if (replaced := replaced_handler()) is not None:
+            replaced(self, number, frame)
+        self.should_exit = True
+        if self.starting:
+            # An app that catches this, or waits in a place where it is not raised, is not waited for.
+            given_up = threading.Timer(GRACE, shutdown.leave, (128 + number,))
+            given_up.daemon = True
+            given_up.start()
+            raise Interrupted
+
+    def check(self) -> None:
+        """Raises Interrupted if the server shall end."""
+        if self.exiting:
+            raise Interrupted
+
+
+def replaced_handler() -> Callable[..., Any] | None:
+    """What somebody has put in the place of ``uvicorn.Server.handle_exit``; None where nobody has."""
+    uvicorn = sys.modules.get("uvicorn.server")
+    handler = getattr(getattr(uvicorn, "Server", None), "handle_exit", None)
+    if handler is None or getattr(getattr(handler, "__code__", None), "co_filename", None) == uvicorn.__file__:  # type: ignore[union-attr]
+        return None
+    return handler  # type: ignore[no-any-return]
