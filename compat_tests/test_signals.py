@@ -162,6 +162,7 @@ def test_uvicorns_handler_is_called_where_somebody_replaced_it(monkeypatch: pyte
 
     monkeypatch.setattr(uvicorn.Server, "handle_exit", replaced)
     found = Exit(lambda: stops.append(1))
+    found.starting = False
     found.handle_exit(signal.SIGTERM, None)
     found.handle_exit(signal.SIGTERM, None)
     assert seen == [(signal.SIGTERM, None)] * 2
