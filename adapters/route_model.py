@@ -17,7 +17,8 @@ class RouteEntry:
     ``path`` is in Starlette's syntax, mounts' prefixes included; ``prefix`` matches what is
     below it as well. ``methods`` is None for any. ``code`` is what runs for it, the endpoint
     first: what stands around it and the dependencies follow. ``gil`` says that the framework
-    itself marks it for the gil lane.
+    itself marks it for the gil lane. ``route`` is what the framework keeps of it, by which its
+    routing knows it again.
     """
 
     kind: Kind
@@ -27,6 +28,7 @@ class RouteEntry:
     code: tuple[Any, ...] = ()
     prefix: bool = False
     gil: bool = False
+    route: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class RouteTable:
 
     ``everywhere`` is code that runs for every request (middleware, exception handlers),
     ``startup`` what runs in the lifespan. ``unreadable`` names what could not be read.
+    ``root_path`` is what the app itself takes off the front of a path.
     ``copes`` says that the framework can serve what it marks for the gil lane without one.
     """
 
@@ -45,6 +48,7 @@ class RouteTable:
     startup: tuple[Any, ...] = ()
     unreadable: tuple[str, ...] = ()
     copes: bool = False
+    root_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ async def serve_http(app: Pyre, scope: Any, receive: Any, send: Any) -> None:
                     return
         found = pipeline.fallback or UNMATCHED, None
     route, params = found
+    if (attempt := scope.get("freelane.attempt")) is not None:
+        await attempt.found(route)
     try:
         body = await read_body(scope, receive, app.max_body_size)
     except ClientGone:

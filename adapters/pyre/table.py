@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+from freelane.adapters import registry
 from freelane.adapters.pyre.state_memory import Memory
 from freelane.adapters.pyre.state_server import Remote, StateServer
 from freelane.adapters.route_model import KINDS, RouteEntry, RouteTable, Served
@@ -13,16 +15,21 @@ from freelane.adapters.route_model import KINDS, RouteEntry, RouteTable, Served
 def route_table(app: Any) -> RouteTable:
     """The app's routes; ``gil=True`` is the mark."""
     entries = [
-        RouteEntry("http", (route.method,), route.pattern, route.handler, (route.handler,), gil=route.gil)
+        RouteEntry("http", (route.method,), route.pattern, route.handler, (route.handler,), gil=route.gil, route=route)
         for route in (*app.table.routes, *app.extra_routes())
     ]
     entries += [RouteEntry("websocket", None, path, route.handler, (route.handler,)) for path, route in app.websockets.items()]
+    convertors: dict[str, Any] = {}
     for mount in app.mounts:
+        inner = registry.route_table(mount.app)
+        convertors |= inner.convertors
+        entries += [replace(entry, path=mount.path + entry.path) for entry in inner.entries]
         for kind in KINDS:
-            entries.append(RouteEntry(kind, None, mount.path, mount.app, (mount.app,), prefix=True))
+            entries.append(RouteEntry(kind, None, mount.path, None, prefix=True))
     return RouteTable(
         entries,
         order="specific",
+        convertors=convertors,
         everywhere=(*app.before_hooks, *app.after_hooks),
         startup=(*app._startup_hooks, *app._shutdown_hooks),
         copes=True,

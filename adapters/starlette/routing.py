@@ -80,6 +80,8 @@ class CompiledRouter:
             found = self.find(scope["method"], get_route_path(scope))
             if found is not None:
                 entry, params = found
+                if (attempt := scope.get("freelane.attempt")) is not None:
+                    await found_route(attempt, entry)
                 if "router" not in scope:
                     scope["router"] = self.router
                 if type(entry) is Entry:
@@ -95,3 +97,9 @@ class CompiledRouter:
     def __getattr__(self, name: str) -> Any:
         # Whoever walks the app's layers (url_for, admin tools) finds the router.
         return getattr(self.router, name)
+
+
+async def found_route(attempt: Any, entry: Entry | MountEntry) -> None:
+    """Tell the gil lane what was found; it takes the request from here where the route is its own."""
+    if type(entry) is Entry or attempt.takes(entry.route):
+        await attempt.found(entry.route)

@@ -27,6 +27,7 @@ def route_table(app: Starlette) -> RouteTable:
         everywhere=tuple(everywhere),
         startup=(getattr(app.router, "lifespan_context", None), *getattr(app.router, "on_startup", ())),
         unreadable=tuple(unreadable),
+        root_path=getattr(app, "root_path", "") or "",  # FastAPI's
     )
 
 
@@ -70,7 +71,7 @@ def endpoint_entry(
 ) -> RouteEntry:
     code = (route.endpoint, *wrappers(route), *dependencies(effective), *answers(effective), *around)
     methods = methods_of(route) if kind == "http" else None
-    return RouteEntry(kind, methods, prefix + effective.path, route.endpoint, code)
+    return RouteEntry(kind, methods, prefix + effective.path, route.endpoint, code, route=route)
 
 
 def answers(route: Any) -> list[Any]:
@@ -91,7 +92,7 @@ def collect_mount(route: Mount | Host, prefix: str, around: tuple[Any, ...], unr
         yield from collect(inner.routes, path, outer, unreadable)
     elif not isinstance(inner, StaticFiles):
         for kind in KINDS:
-            yield RouteEntry(kind, None, path, inner, (inner, *outer), prefix=True)
+            yield RouteEntry(kind, None, path, inner, (inner, *outer), prefix=True, route=route)
     if isinstance(route, Mount):
         # What a mount matches goes nowhere else.
         for kind in KINDS:

@@ -3,6 +3,8 @@ from freelane.fastcore.asgi.loop_context cimport LoopContext
 
 cdef class Gateway(LoopContext):
     cdef object begin_bound      # constant
+    # (exchange) -> the ASGI app that runs it in the app's place, or None; constant once serving.
+    cdef public object attempt
 
     cpdef object begin(self, object watcher)
     cpdef object open(self, object source, object proto)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 from typing_extensions import disjoint_base
@@ -8,6 +9,7 @@ from freelane.fastcore.asgi.websocket import WebSocketExchange
 
 @disjoint_base
 class Gateway(LoopContext):
+    attempt: Callable[[Any], Any] | None
     def schedule(self, watcher: Any) -> None: ...
     def begin(self, watcher: Any) -> None: ...
     def open(self, source: Any, proto: Any) -> HTTPExchange | WebSocketExchange: ...

@@ -26,6 +26,8 @@ cdef class Gateway(LoopContext):
             watcher.done()
             return None
         exchange.watcher = watcher
+        if self.attempt is not None:
+            exchange.app = self.attempt(exchange)
         exchange.start(self.context.copy())
         return None
 

@@ -56,6 +56,7 @@ cdef class Call:
     cpdef object take(self, Py_ssize_t size)
 
 cdef class HTTPCall(Call):
+    cdef object receive          # the exchange's, or what stands before it
     cdef bytes body
     cdef bint more
 

@@ -308,6 +308,7 @@ cdef class HTTPCall(Call):
     """One request."""
 
     def __cinit__(self, client, exchange):
+        self.receive = exchange.receive
         self.body = b""
         self.more = False
 
@@ -317,6 +318,12 @@ cdef class HTTPCall(Call):
             self.run_exchange()
         else:
             self.client.submit(self)
+
+    async def take_over(self, receive):
+        """Answer in the exchange's own task, which has begun; ``receive`` gives the body from its beginning."""
+        self.running = True
+        self.receive = receive
+        await self.run(self.exchange.scope, receive, self.exchange.send)
 
     cpdef bytes request(self):
         inline = len(self.body) <= MAX_INLINE
@@ -362,7 +369,7 @@ cdef class HTTPCall(Call):
 
     async def upload(self, data):
         """Send the rest of the body, then wait for the client to leave."""
-        receive = self.exchange.receive
+        receive = self.receive
         more = self.more
         while True:
             if data or not more:
@@ -377,7 +384,7 @@ cdef class HTTPCall(Call):
         await self.wait_for_disconnect()
 
     async def wait_for_disconnect(self):
-        while (await self.exchange.receive())["type"] != "http.disconnect":
+        while (await self.receive())["type"] != "http.disconnect":
             pass
         if not self.over:
             self.leave()

@@ -8,6 +8,8 @@ from freelane.fastcore.asgi.http import HTTPExchange
 from freelane.fastcore.routing.watch import Watch
 from freelane.fastcore.threads.executor import Executor
 
+def below(root_path: str, path: str) -> str: ...
+
 @disjoint_base
 class Guard:
     attributes: tuple[tuple[Any, str, Any], ...]

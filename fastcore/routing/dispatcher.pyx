@@ -247,7 +247,7 @@ cdef class Body(BodyReader):
         self.dispatcher.go(self.call, body)
 
 
-cdef str below(str root_path, str path):
+cpdef str below(str root_path, str path):
     """``path`` without ``root_path`` at a segment's border (ASGI, ``root_path``)."""
     if root_path and path.startswith(root_path):
         if len(path) == len(root_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from freelane.adapters.registry import adapter_of, route_table
 from freelane.adapters.route_model import RouteTable
 from freelane.errors import ConfigError
+from freelane.gil_lane.attempt import Attempt
 from freelane.gil_lane.client import LaneClient
 from freelane.gil_lane.routes import GilRoutes, names_of, told
 from freelane.settings import Settings
@@ -51,6 +53,7 @@ class GilLane:
                 counted=settings.gil_max_requests is not None,
             )
             self.clients.append(client)
+        gateway.attempt = functools.partial(Attempt, client, self.routes.takes)
         return client
 
     def start(self) -> None:

@@ -78,13 +78,13 @@ class Process:
         adapter_of(app).join_state(app, spec["state"])
         settings = Settings(
             threads=spec["threads"], backlog=spec["backlog"], lifespan=spec["lifespan"],
-            shutdown_timeout=spec["shutdown_timeout"],
+            shutdown_timeout=spec["shutdown_timeout"], root_path=spec["root_path"],
         )  # fmt: skip
         # With its GIL on, a free-threaded build is slower at two computations in turns than at one by one.
         cores = 1 if gil_watch.free_threaded() and gil_watch.enabled() else 0
         runtime = Runtime.with_threads(app, settings, spec["name"], self.loop, cores)
         self.loop.run_until_complete(runtime.startup())
-        self.gateway = runtime.bind(LaneGateway, rsgi=False)
+        self.gateway = runtime.bind(LaneGateway, rsgi=False, root_path=settings.root_path)
         self.way = runtime.way
         return runtime
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from freelane.adapters.route_model import RouteEntry, RouteTable
+from freelane.fastcore.routing.dispatcher import below
 from freelane.fastcore.routing.router import Router
 from freelane.gil_lane.decorator import marked
 
@@ -26,6 +27,8 @@ class GilRoutes:
         self.reasons = dict(reasons)
         self.globs = dict(globs)
         self.everything = everything
+        # What the framework keeps of the lane's routes, by identity; `table` keeps it alive.
+        self.routes = frozenset(id(table.entries[index].route) for index in reasons)
         self.patterns = tuple(compile_glob(glob) for glob in globs)
         self.http = self.compile("http")
         self.websocket = self.compile("websocket")
@@ -48,10 +51,18 @@ class GilRoutes:
                     router.add(entry.path.partition("{")[0].rstrip("/"), None, True, prefix=True)
         return router.publish().match
 
-    def wanted(self, websocket: bool, method: str, path: str) -> bool:
-        """Whether the lane serves a request for ``path`` (percent-decoded, without root_path)."""
+    def takes(self, route: Any) -> bool:
+        """Whether the lane serves what the framework's routing found."""
+        return id(route) in self.routes
+
+    def wanted(self, websocket: bool, method: str, path: str, root_path: str = "") -> bool:
+        """Whether the lane serves a request for ``path`` (percent-decoded, without the server's ``root_path``)."""
         if self.everything:
             return True
+        if self.table.root_path:
+            whole = root_path + path
+            inside = below(self.table.root_path, whole)
+            path = path if inside == whole else inside
         for pattern in self.patterns:
             if pattern.match(path):
                 return True
@@ -63,14 +74,14 @@ class GilRoutes:
 
     def schedule(self, client: Any, rsgi: bool, otherwise: Any) -> Any:
         """The function that Granian's threads call: the lane's requests to ``client``, the rest to ``otherwise``."""
-        wanted, post, begin = self.wanted, client.post, client.begin
+        wanted, post, begin, root_path = self.wanted, client.post, client.begin, client.gateway.root_path
 
         def schedule(watcher: Any) -> None:
             source = watcher.scope
             if rsgi:
-                lane = wanted(source.proto == "ws", source.method, source.path)
+                lane = wanted(source.proto == "ws", source.method, source.path, root_path)
             else:
-                lane = wanted(source["type"] == "websocket", source.get("method", ""), source["path"])
+                lane = wanted(source["type"] == "websocket", source.get("method", ""), source["path"], root_path)
             if not lane:
                 otherwise(watcher)
             elif not post(begin, watcher):

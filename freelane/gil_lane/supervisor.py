@@ -252,6 +252,7 @@ class Supervisor:
             "app_dir": settings.app_dir, "lifespan": settings.lifespan, "threads": settings.threads,
             "backlog": settings.backlog, "log_level": settings.log_level,
             "shutdown_timeout": settings.shutdown_timeout, "alias": settings.alias, "state": self.state,
+            "root_path": settings.root_path,
         }  # fmt: skip
         return [*lane_python(settings), "-m", "freelane.gil_lane.process", json.dumps(spec)]
 
