@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freelane.fastcore.json.plain import is_plain_json, loads, read
+from freelane.fastcore.json.writer import dumps
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -83,3 +86,35 @@ def test_a_value_that_contains_itself_is_not_plain() -> None:
     value: list[Any] = []
     value.append(value)
     assert not is_plain_json(value)
+
+
+def test_values_that_other_threads_change_are_read_all_the_same() -> None:
+    """Lists that are let go of while a reader waits for their lock: it must own what it looks at."""
+    outer: dict[str, Any] = {}
+    barrier, rounds, wrong = threading.Barrier(4), 200, []
+
+    def read_() -> None:
+        barrier.wait()
+        for _ in range(rounds * 4):
+            if not is_plain_json(outer):
+                wrong.append(outer)
+            try:
+                json.loads(dumps(outer))
+            except RuntimeError as exc:  # as the json module says it
+                assert "changed size" in str(exc)
+
+    def change(name: int) -> None:
+        barrier.wait()
+        never = object()
+        for at in range(rounds):
+            for key in (f"{name}{at % 5}", f"{name}{at % 7}"):
+                values = outer.pop(key, None) or [1] * 500
+                values.reverse()
+                del values  # the last reference
+                [[never] for _ in range(10)]  # what must not be seen in its place
+                outer[key] = [at] * 500 if at % 2 else {"inner": {"of": [at] * 50}}
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(read_), pool.submit(read_), pool.submit(change, 1), pool.submit(change, 2)]:
+            done.result()
+    assert not wrong

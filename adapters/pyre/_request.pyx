@@ -6,7 +6,7 @@ Nothing of a request is computed that is not asked for.
 import inspect
 from types import SimpleNamespace
 
-from freelane.adapters.pyre.parsing import load_json, merge, query_pairs, wait_for_body
+from freelane.adapters.pyre.parsing import load_json, merge, query_pairs
 from freelane.adapters.pyre.responses import JSON_TYPE, convert, render
 from freelane.fastcore.asgi.scope import Scope
 
@@ -130,7 +130,8 @@ cdef class DirectRequest(PyreRequest):
 
     cdef bytes whole_body(self):
         if self.exchange.body is None:
-            self.exchange.body = wait_for_body(self.exchange)
+            # No thread may wait for a client: the body is there before a handler that can ask for it.
+            raise RuntimeError("the body of this request was not read, as the handler's code does not ask for one")
         return self.exchange.body
 
     @property

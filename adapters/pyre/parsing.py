@@ -1,4 +1,4 @@
-"""Headers, query strings, JSON and late bodies of requests, as Python values."""
+"""Headers, query strings and JSON of requests, as Python values."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import json
 import threading
 from typing import Any
 from urllib.parse import parse_qsl
-
-from freelane.adapters.pyre.exceptions import BadRequest, PayloadTooLarge
-from freelane.fastcore.routing.direct import DirectExchange
 
 local = threading.local()
 
@@ -55,42 +52,3 @@ def load_json(data: bytes) -> Any:
 
 def refuse(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
-
-
-def wait_for_body(exchange: DirectExchange) -> bytes:
-    """The body of a request that was begun without it, on a thread that may wait.
-
-    Raises PayloadTooLarge, and BadRequest when the client goes away before its end.
-    """
-    size = exchange.body_size()
-    if size == 0:
-        return b""
-    if size > exchange.limit:
-        raise PayloadTooLarge("payload too large")
-    chunks: list[bytes] = []
-    read = 0
-    exchange.proto.__aiter__()
-    while size < 0 or read < size:
-        try:
-            chunk = wait(exchange.proto.__anext__())
-        except StopAsyncIteration:
-            break
-        if not chunk:
-            break
-        chunks.append(chunk)
-        read += len(chunk)
-        if read > exchange.limit:
-            raise PayloadTooLarge("payload too large")
-    if read < size:
-        raise BadRequest("the body ends early")
-    return b"".join(chunks)
-
-
-def wait(future: Any) -> Any:
-    """The result of one of Granian's awaitables, on a thread without a loop."""
-    event = threading.Event()
-    future.add_done_callback(lambda _: event.set())
-    # Granian may lose a callback added while the result arrives, so look now and then.
-    while not future.done():
-        event.wait(0.05)
-    return future.result()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from freelane.adapters.pyre import body_use
 from freelane.adapters.pyre.exceptions import HTTPException, InvalidValue
 from freelane.adapters.pyre.models import ModelError
 from freelane.adapters.pyre.requests import BareAnswer, DirectRequest, PyreRequest
@@ -54,11 +55,13 @@ class Pipeline(DirectTable):
         extra = app.extra_routes()
         self.match = app.table.compile(extra).match
         self.async_hooks = any(is_async(hook) for hook in self.before + self.after)
-        for route in (*app.table.routes, *extra):
-            route.free = self.on_threads(route) and not route.gil
         self.max_body_size = app.max_body_size
         # Nothing but the handler runs: the shortest way.
         self.bare = not (self.before or self.after or self.cors or self.log)
+        hooks_ask = any(body_use.hook_may_ask(hook) for hook in self.before + self.after)
+        for route in (*app.table.routes, *extra):
+            route.free = self.on_threads(route) and not route.gil
+            route.body = route.asks_for_body or hooks_ask
         self.answer_direct = BareAnswer(self.failure, app.wait) if self.bare else self.answer_on_thread
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, Any] | None] | None:

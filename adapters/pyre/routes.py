@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from freelane.adapters.pyre import injection, models
+from freelane.adapters.pyre import body_use, injection, models
 from freelane.fastcore.routing.direct import DirectRoute
 from freelane.fastcore.routing.router import Router
 
@@ -46,8 +46,9 @@ class Route(DirectRoute):
         self.model = model
         self.name = getattr(handler, "__name__", type(handler).__name__)
         self.is_async = is_async(handler)
-        # Whether all of it may run on the server's threads; known once hooks are.
+        # Whether all of it may run on the server's threads, and wants the request's body; known once hooks are.
         self.free = False
+        self.body = True
         names = PARAM.findall(self.pattern)
         self.parameters: list[injection.Parameter] = []
         if model is None:
@@ -57,6 +58,10 @@ class Route(DirectRoute):
             # Pyre counts the parameters to tell whether the request is wanted too.
             count = len(inspect.signature(handler).parameters)
             self.call = models.with_model(handler, model, count)
+        # No client sends a body with these as a rule, and looking for one costs as much as the rest.
+        self.asks_for_body = (
+            method.upper() not in ("GET", "HEAD") or model is not None or body_use.may_ask(handler, self.parameters)
+        )
 
     def __repr__(self) -> str:
         return f"<Route {self.method} {self.path} {self.name}>"

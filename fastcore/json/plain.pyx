@@ -44,17 +44,28 @@ cpdef bint is_plain_json(object value, int depth=0) except -1:
     cdef PyObject* key
     cdef PyObject* item
     cdef Py_ssize_t at = 0
+    cdef list inner = None
     kind = type(value)
     if kind is str or kind is int or value is None or kind is float or kind is bool:
         return True
     if depth >= DEEPEST:
         return False
     if kind is dict:
+        # Within the section, which a lock taken inside it would suspend, leaves are looked at only:
+        # what `key` and `item` borrow from is the dict as it is until then.
         with cython.critical_section(value):
             while PyDict_Next(value, &at, &key, &item):
                 if type(<object>key) is not str or starts_with_sa(<object>key):
                     return False
-                if not is_plain_json(<object>item, depth + 1):
+                kind = type(<object>item)
+                if kind is str or kind is int or <object>item is None or kind is float or kind is bool:
+                    continue
+                if inner is None:
+                    inner = []
+                inner.append(<object>item)
+        if inner is not None:
+            for element in inner:
+                if not is_plain_json(element, depth + 1):
                     return False
         return True
     if kind is list:

@@ -9,6 +9,7 @@ from freelane.fastcore.asgi.gateway cimport Gateway
 cdef class DirectRoute:
     cdef public object call          # (request) -> what the handler returns
     cdef public bint free            # whether it runs on the server's threads
+    cdef public bint body            # whether it wants the request's body, before all else
 
 cdef class DirectTable:
     # Constant once made.
@@ -24,8 +25,7 @@ cdef class DirectExchange(BodyReader):
     # For whoever answers, which is one thread after the other:
     cdef readonly DirectRoute target # what the table has for the request
     cdef readonly object params
-    cdef public object body          # None until it was read
-    cdef readonly object limit       # bytes that the body may have
+    cdef readonly bytes body         # None for a target that wants none
     cdef readonly long long began    # the dispatcher's tick when it arrived
     cdef DirectDispatcher dispatcher
     cdef PyObject* older             # neighbours among those that threads answer now; the

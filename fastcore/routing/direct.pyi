@@ -11,6 +11,7 @@ from freelane.fastcore.threads.executor import Executor
 class DirectRoute:
     call: Callable[[Any], Any]
     free: bool
+    body: bool
 
 @disjoint_base
 class DirectTable:
@@ -27,9 +28,7 @@ class DirectExchange(BodyReader):
     target: Any  # a DirectRoute, of the class that the table has
     params: dict[str, Any] | None
     body: bytes | None
-    limit: int
     began: int
-    def body_size(self) -> int: ...
     def claim(self) -> bool: ...
     def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> bool: ...
 

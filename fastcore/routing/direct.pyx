@@ -9,7 +9,7 @@ from freelane.fastcore.threads.body_reader cimport size_of
 
 
 cdef class DirectRoute:
-    """What a table has for a request: ``call(request)``, and whether that is ``free`` to run on a thread."""
+    """What a table has for a request: ``call(request)``, whether that is ``free`` to run on a thread, wants a ``body``."""
 
 
 cdef class DirectTable:
@@ -18,10 +18,6 @@ cdef class DirectTable:
 
 cdef class DirectExchange(BodyReader):
     """One request. Any thread may answer it; the first answer counts."""
-
-    def body_size(self):
-        """Bytes that the request's body has; -1 where only reading it will tell (RFC 9112, 6.3)."""
-        return size_of(self.source, True)
 
     cdef object go_on(self, bytes body):
         self.body = body
@@ -117,17 +113,15 @@ cdef class DirectDispatcher:
         exchange.source = source
         exchange.method = method
         exchange.target, exchange.params = found
-        exchange.limit = table.max_body_size
         exchange.began = self.ticks
-        if exchange.target.free and (method == "GET" or method == "HEAD"):
-            # It may have a body, which is read if anyone asks.
+        if exchange.target.free and not exchange.target.body:
             self.ready(exchange)
             return None
         size = size_of(source, True)
         if size == 0:
             exchange.body = b""
             self.ready(exchange)
-        elif size < 0 or size > exchange.limit:
+        elif size < 0 or size > table.max_body_size:
             self.gateway.schedule(watcher)
         else:
             exchange.dispatcher = self
