@@ -109,7 +109,7 @@ def test_values_that_other_threads_change_are_read_all_the_same() -> None:
         for at in range(rounds):
             for key in (f"{name}{at % 5}", f"{name}{at % 7}"):
                 values = outer.pop(key, None) or [1] * 500
-                values.reverse()
+                values.copy()  # holds its lock
                 del values  # the last reference
                 [[never] for _ in range(10)]  # what must not be seen in its place
                 outer[key] = [at] * 500 if at % 2 else {"inner": {"of": [at] * 50}}
