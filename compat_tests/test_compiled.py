@@ -110,7 +110,7 @@ async def streams() -> AsyncIterator[int]:
         (asked_def, "free", True, False),
         (depends, "free", True, False),
         (depends_on_loop, "loop", True, False),
-        (depends_on_generator, "loop", False, False),
+        (depends_on_generator, "free", True, False),
         (secured, "free", True, False),
         (takes_item, "loop", True, True),
         (takes_item_def, "free", True, True),

@@ -6,6 +6,10 @@ compat_tests/test_framework_contract.py.
 
 from __future__ import annotations
 
+import functools
+import importlib
+from typing import Any
+
 from freelane.adapters.compat import starlette_gate, versions
 
 # The FastAPI releases that the compiled path is tested with, both ends included.
@@ -74,6 +78,7 @@ ROUTING = (
     "fastapi.routing:get_route_path",
 )
 ENDPOINT = (
+    "fastapi.dependencies.utils:_solve_generator",
     "fastapi.dependencies.utils:request_body_to_args",
     "fastapi.dependencies.utils:request_params_to_args",
     "fastapi.dependencies.utils:solve_dependencies",
@@ -117,6 +122,18 @@ PROVIDERS = (
 def release() -> tuple[int, int]:
     """(major, minor) of the installed FastAPI."""
     return versions.release("fastapi")
+
+
+@functools.cache
+def not_awaited() -> str:
+    """What FastAPI says where a dependency swallowed the exception that it should have answered."""
+    pending: list[Any] = [importlib.import_module("fastapi.routing").request_response.__code__]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, str) and found.startswith("Response not awaited"):
+            return found
+        pending += getattr(found, "co_consts", ())
+    return "Response not awaited."
 
 
 def obstacle() -> str:

@@ -21,8 +21,9 @@ def knows(app: Any) -> bool:
 
 def reader_for(app: Any) -> Reader | None:
     """The reader of a FastAPI app; None for a release that is not known."""
-    from freelane.adapters.compat import fastapi_gate
+    from freelane.adapters.compat import fastapi_gate, free_threading
 
+    free_threading.open_generators_at_once()
     if fastapi_gate.obstacle():
         return None
     from freelane.adapters.fastapi.reader import FastAPIReader

@@ -10,17 +10,23 @@ from fastapi.routing import _FASTAPI_SCOPE_KEY, request_response
 from starlette.exceptions import HTTPException
 
 from freelane.adapters.compat import fastapi_gate
-from freelane.adapters.compat.versions import find_optional, replaced, watch
+from freelane.adapters.compat.versions import find_optional, own, replaced, watch
+from freelane.adapters.fastapi.codegen import Writer
 from freelane.adapters.fastapi.handler import Handler, NotCovered, read
+from freelane.adapters.fastapi.kinds import needs_loop, opens
+from freelane.adapters.fastapi.opened import Opened
 from freelane.adapters.fastapi.responses import is_json, renderer
-from freelane.adapters.fastapi.source import Writer, needs_loop, needs_stacks
 from freelane.adapters.fastapi.steps import endpoint_context
+from freelane.adapters.starlette.answers import CALLS_TASKS
 from freelane.adapters.starlette.plan import Delegate, Plan
 from freelane.fastcore.routing.dispatcher import Guard
 
 resolve_form_limits = find_optional("fastapi.routing:_resolve_form_limits")
 get_body_limit_error = find_optional("fastapi._body_limit:get_body_limit_error")
 BODY_LIMIT_KEY = find_optional("starlette.middleware.body_limit:MAX_BODY_SIZE_SCOPE_KEY")
+
+# It only tells OpenTelemetry, which has every request go FastAPI's own way.
+CALLS_TASKS.add(own("fastapi.background:BackgroundTasks.__call__"))
 
 
 def make_plan(app: Any) -> Plan:
@@ -34,14 +40,16 @@ def make_plan(app: Any) -> Plan:
         return Plan(app, compiled=False, reason=f"{', '.join(changed)}, which FastAPI's own code uses, was replaced")
     render = renderer(handler, endpoint_context(handler.dependant))
     body = handler.body_field is not None
-    on_loop = Writer(handler, render, on_loop=True).write()
-    inside = request_response(inside_layers(handler, on_loop))
     guard = made_of(handler, names)
-    if needs_stacks(handler):
-        return Plan(inside, guard=guard)
+    opened = Opened if opens(handler) else None
+    if handler.is_body_form:
+        return Plan(request_response(inside_layers(handler, Writer(handler, render, "stacks").write())), guard=guard)
+    on_loop = Writer(handler, render, "loop").write()
+    in_stacks = on_loop if opened is None else Writer(handler, render, "stacks").write()
+    inside = request_response(inside_layers(handler, in_stacks))
     if needs_loop(handler):
-        return Plan(inside, on_loop, body=body, guard=guard)
-    return Plan(inside, Writer(handler, render, on_loop=False).write(), "free", body, guard=guard)
+        return Plan(inside, on_loop, body=body, guard=guard, opened=opened)
+    return Plan(inside, Writer(handler, render, "thread").write(), "free", body, guard=guard, opened=opened)
 
 
 def stands_for(handler: Handler) -> tuple[str, ...]:

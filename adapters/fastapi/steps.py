@@ -25,10 +25,10 @@ from freelane.fastcore.threads.executor import ExecutorFull
 GENERATORS_GET_REQUEST = "request" in inspect.signature(_solve_generator).parameters
 
 
-async def in_thread(function: Callable[..., Any], /, **arguments: Any) -> Any:
+async def in_thread(function: Callable[..., Any], /, *args: Any, **arguments: Any) -> Any:
     """``run_in_threadpool`` on freelane's threads; 503 when too many wait for one."""
     try:
-        return await on_executor(function, **arguments)
+        return await on_executor(function, *args, **arguments)
     except ExecutorFull:
         raise HTTPException(503, headers={"retry-after": "1"}) from None
 

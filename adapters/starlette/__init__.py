@@ -14,7 +14,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from freelane.adapters import registry
-from freelane.adapters.compat import starlette_gate
+from freelane.adapters.compat import free_threading, starlette_gate
 from freelane.adapters.route_model import RouteTable, Served
 from freelane.adapters.starlette import stack, threads
 from freelane.adapters.starlette.describe import served
@@ -79,6 +79,8 @@ class StarletteAdapter(registry.Adapter):
         return isinstance(app, Starlette)
 
     def adapt(self, app: Any, executor: Any = None, lane: Any = None) -> AdaptedStarlette:
+        if free_threading.FREE_THREADED:
+            free_threading.park_anyio_threads()
         return AdaptedStarlette(app, None if executor is None else threads.ThreadCalls(executor, lane))
 
     def route_table(self, app: Any) -> RouteTable:

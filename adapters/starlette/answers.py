@@ -7,17 +7,20 @@ stream, background work) goes through the app's own layers, entered behind the e
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
+from anyio import from_thread
 from starlette._exception_handler import wrap_app_handling_exceptions
+from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.starlette.layers import Stack
-from freelane.adapters.starlette.plan import ASGIApp, Delegate, Entry
-from freelane.adapters.starlette.threads import ThreadCalls, thread_name
+from freelane.adapters.starlette.plan import ASGIApp, Closing, Delegate, Entry
+from freelane.adapters.starlette.threads import ThreadCalls, as_awaited, thread_name
 from freelane.fastcore.asgi.http import HTTPExchange
 
 # What sends a plain response, unless a tool has put itself in its place.
@@ -25,6 +28,10 @@ OWN_CALL = versions.own(starlette_gate.RESPONSE)
 
 Answer = Callable[[HTTPExchange], Awaitable[None]]
 Serve = Callable[[HTTPExchange, bytes | None], ASGIApp | None]
+
+# What calls background tasks, likewise.
+CALLS_TASK = versions.own("starlette.background:BackgroundTask.__call__")
+CALLS_TASKS = {versions.own("starlette.background:BackgroundTasks.__call__")}
 
 
 class Answers:
@@ -81,9 +88,10 @@ class Answers:
             return self.through_layers(entry)
         if plan.lane == "free":
             call = self.on_thread(call)
-        reads = plan.body
+        reads, opens = plan.body, plan.opened
 
         async def answer(exchange: HTTPExchange) -> None:
+            arguments: tuple[Any, ...] = ()
             if reads:
                 try:
                     body = await exchange.body()
@@ -93,17 +101,26 @@ class Answers:
                     return
                 # For whoever reads it later: the framework's own path, or a handler of what is raised.
                 exchange.take_body(body)
+                arguments = (body,)
             request: Any = Request(exchange.scope, exchange.receive, exchange.send)
+            opened = None if opens is None else opens()
+            if opened is not None:
+                arguments = (opened, *arguments)
             try:
-                response = await (call(request, body) if reads else call(request))
+                response = await call(request, *arguments)
             except Delegate:
                 rest = entry.app
-            except Exception as exc:
-                rest = Outcome(request, None, exc).go_on
+            except BaseException as exc:
+                rest = Outcome(request, error=await opened.afail(exc) if opened else exc).go_on
             else:
                 if is_plain(response) and exchange.respond_now(response.status_code, response.raw_headers, response.body):
-                    return
-                rest = Outcome(request, response, None).go_on
+                    left = await opened.aclose(None) if opened else None
+                    if left is None:
+                        return
+                    exchange.drop_messages()
+                    rest = Outcome(request, response, left).go_on
+                else:
+                    rest = Outcome(request, response, opened=opened).go_on
             await go_behind(exchange, rest)
 
         return answer
@@ -128,26 +145,46 @@ class Answers:
         plan, call, calls = entry.plan, entry.plan.call, self.calls
         if call is None or plan.lane != "free" or calls is None:
             return None
-        context, observed, behind = self.gateway.context, self.gateway.observed, self.behind
+        context, observed, behind, opens = self.gateway.context, self.gateway.observed, self.behind, plan.opened
 
         def serve(exchange: HTTPExchange, body: bytes | None) -> ASGIApp | None:
             scope = exchange.scope
             if observed:
                 scope["freelane.lane"] = ("free", thread_name())
-            request: Any = Request(scope, exchange.receive, exchange.send)
             calls.enter()
-            try:
-                run = context.copy().run
-                response = run(call, request) if body is None else run(call, request, body)
-            except Delegate:
-                scope["freelane.continue"] = entry.app
-            except BaseException as exc:
-                scope["freelane.continue"] = Outcome(request, None, exc).go_on
-            else:
-                if is_plain(response) and exchange.respond_now(response.status_code, response.raw_headers, response.body):
-                    return None
-                scope["freelane.continue"] = Outcome(request, response, None).go_on
+            rest: ASGIApp | None = context.copy().run(trip, exchange, () if body is None else (body,))
+            if rest is None:
+                return None
+            scope["freelane.continue"] = rest
             return behind
+
+        def trip(exchange: HTTPExchange, arguments: tuple[Any, ...]) -> ASGIApp | None:
+            """Answer the request; what is left for the loop to do, or None."""
+            request: Any = Request(exchange.scope, exchange.receive, exchange.send)
+            opened = None if opens is None else opens()
+            if opened is not None:
+                arguments = (opened, *arguments)
+            try:
+                response = call(request, *arguments)
+            except Delegate:
+                return entry.app
+            except BaseException as exc:
+                return Outcome(request, error=opened.fail(exc) if opened else exc).go_on
+            background = getattr(response, "background", None)
+            tasks = () if background is None else tasks_for_threads(background)
+            if (
+                type(response).__call__ is not OWN_CALL
+                or tasks is None
+                or not exchange.respond_now(response.status_code, response.raw_headers, response.body)
+            ):
+                return Outcome(request, response, opened=opened).go_on
+            left = run(tasks) if tasks else None
+            if opened:
+                left = opened.close(None) if left is None else opened.fail(left)
+            if left is None:
+                return None
+            exchange.drop_messages()
+            return Outcome(request, response, left).go_on
 
         return serve
 
@@ -155,6 +192,28 @@ class Answers:
 def is_plain(response: Any) -> bool:
     """Whether sending the response is all that is left, and it is there whole."""
     return type(response).__call__ is OWN_CALL and response.background is None
+
+
+def tasks_for_threads(background: Any) -> list[BackgroundTask] | None:
+    """The tasks that follow a response, if all of them are `def` functions and called by Starlette's own code."""
+    if BackgroundTask.__call__ is not CALLS_TASK:
+        return None
+    kind = type(background)
+    tasks = background.tasks if issubclass(kind, BackgroundTasks) and kind.__call__ in CALLS_TASKS else [background]
+    return tasks if all(type(task) is BackgroundTask and not task.is_async for task in tasks) else None
+
+
+def run(tasks: list[BackgroundTask]) -> BaseException | None:
+    """Run background tasks as ``run_in_threadpool`` does; the exception that ended them."""
+    try:
+        for task in tasks:
+            if type(task) is BackgroundTask and not task.is_async:
+                copy_context().run(task.func, *task.args, **task.kwargs)
+            else:  # one of them has added it
+                from_thread.run(task)
+    except BaseException as exc:
+        return as_awaited(exc)
+    return None
 
 
 async def continue_scope(scope: Any, receive: Any, send: Any) -> None:
@@ -165,19 +224,40 @@ async def continue_scope(scope: Any, receive: Any, send: Any) -> None:
 
 @dataclass(slots=True)
 class Outcome:
-    """What an endpoint did, on its way through the app's layers."""
+    """What an endpoint did, on its way through the app's layers.
+
+    A ``response`` with an ``error`` was sent already, and the layers are only told of it.
+    """
 
     request: Request
-    response: Any
-    error: BaseException | None
+    response: Any = None
+    error: BaseException | None = None
+    opened: Closing | None = None
 
     async def go_on(self, scope: Any, receive: Any, send: Any) -> None:
         """Go on as ``starlette.routing.request_response`` does when its endpoint returns."""
+        await wrap_app_handling_exceptions(self.end, self.request)(scope, receive, send)
 
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            if self.error is not None:
-                error, self.error = self.error, None
-                raise error
+    async def end(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.error is None:
+            await self.respond(scope, receive, send)
+            return
+        if self.response is not None:
+            await send({"type": "http.response.start", "status": self.response.status_code, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        error, self.error = self.error, None
+        raise error
+
+    async def respond(self, scope: Any, receive: Any, send: Any) -> None:
+        if not self.opened:
             await self.response(scope, receive, send)
-
-        await wrap_app_handling_exceptions(app, self.request)(scope, receive, send)
+            return
+        left: BaseException | None
+        try:
+            await self.response(scope, receive, send)
+        except BaseException as exc:
+            left = await self.opened.afail(exc)
+        else:
+            left = await self.opened.aclose(None)
+        if left is not None:
+            raise left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from freelane.fastcore.routing.dispatcher import Guard
 
@@ -14,6 +14,23 @@ ASGIApp = Callable[..., Any]
 
 class Delegate(Exception):
     """Raised by a plan, before any of the app's code ran, for a request that the framework must answer."""
+
+
+class Closing(Protocol):
+    """What the code of one request opened. False where nothing is open.
+
+    ``close`` takes the exception that ends the request, or None, and returns the one that is
+    left; ``fail`` is for an exception that came in the place of a response, and returns what
+    takes its place. ``aclose`` and ``afail`` are for the loop.
+    """
+
+    def close(self, error: BaseException | None) -> BaseException | None: ...
+
+    def fail(self, error: BaseException) -> BaseException: ...
+
+    async def aclose(self, error: BaseException | None) -> BaseException | None: ...
+
+    async def afail(self, error: BaseException) -> BaseException: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +44,8 @@ class Plan:
     - ``compiled``: whether what the framework works out per request was worked out at start.
     - ``reason``: why not, in words for people.
     - ``guard``: what the plan was made of, and holds while that is unchanged.
+    - ``opened``: makes what ``call`` takes after the request, and leaves in it whatever must be
+      closed once the response was sent (``Closing``); None where nothing is.
     """
 
     app: ASGIApp
@@ -36,6 +55,7 @@ class Plan:
     compiled: bool = True
     reason: str = ""
     guard: Guard = Guard()
+    opened: Callable[[], Closing] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import anyio.to_thread
+from anyio import CancelScope, CapacityLimiter
 from anyio._core import _eventloop as anyio_eventloop
 from anyio.lowlevel import current_token
 from starlette.concurrency import run_in_threadpool
@@ -51,12 +52,14 @@ class ThreadCalls:
         anyio_eventloop.threadlocals.current_cancel_scope = None
 
     def call(self, function: Callable[..., Any], request: Any, *more: Any) -> Any:
-        self.enter()
-        return function(request, *more)
+        return self.entered(function, (request, *more), {})
 
-    def entered(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    def entered(self, function: Callable[..., Any], args: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
         self.enter()
-        return function(**arguments)
+        try:
+            return function(*args, **arguments)
+        except StopIteration as exc:
+            raise as_awaited(exc) from exc
 
     async def run(self, function: Callable[..., Any], request: Any, *more: Any) -> Any:
         """``function(request, *more)`` on a thread; 503 when too many wait for one."""
@@ -72,15 +75,32 @@ class ThreadCalls:
         return self.call(function, request, *more)
 
 
-async def on_executor(function: Callable[..., Any], /, **arguments: Any) -> Any:
-    """``function(**arguments)`` on the executor of the running loop. Raises ExecutorFull.
+def as_awaited(error: BaseException) -> BaseException:
+    """What awaiting a thread raises if the thread raised ``error`` (PEP 479)."""
+    return RuntimeError("coroutine raised StopIteration") if isinstance(error, StopIteration) else error
+
+
+async def on_executor(function: Callable[..., Any], /, *args: Any, **arguments: Any) -> Any:
+    """``function(*args, **arguments)`` on the executor of the running loop. Raises ExecutorFull.
 
     On anyio's threads where no executor serves the loop.
     """
     calls = calls_by_loop.get(asyncio.get_running_loop())
     if calls is None:
-        return await run_in_threadpool(function, **arguments)
-    return await calls.executor.submit(calls.entered, function, arguments, lane=calls.lane)
+        return await run_in_threadpool(function, *args, **arguments)
+    return await calls.executor.submit(calls.entered, function, args, arguments, lane=calls.lane)
+
+
+async def beyond_limit(function: Callable[..., Any], /, *args: Any) -> Any:
+    """As ``on_executor``, on a thread more than its limit if need be: for what others may wait for.
+
+    Runs to its end whatever happens to the task that awaits it.
+    """
+    calls = calls_by_loop.get(asyncio.get_running_loop())
+    if calls is None:
+        with CancelScope(shield=True):
+            return await anyio.to_thread.run_sync(function, *args, limiter=CapacityLimiter(1))
+    return await calls.executor.submit_now(calls.entered, function, args, {}, lane=calls.lane)
 
 
 def thread_name() -> str:

@@ -525,6 +525,10 @@ cdef class HTTPExchange:
         self.respond(b"" if self.head else data)
         return True
 
+    def drop_messages(self):
+        """Send nothing more: the response is out, and what the app's layers still say of it is not for the client."""
+        self.disconnected = True
+
     def fail(self):
         """Answer 500 if nothing was sent, else cut the response off."""
         if self.disconnected or self.stage == COMPLETE:

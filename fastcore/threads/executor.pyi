@@ -34,6 +34,15 @@ class Executor:
         context: Context | None = None,
         **kwargs: Any,
     ) -> FastFuture[T]: ...
+    def submit_now[T](
+        self,
+        function: Callable[..., T],
+        /,
+        *args: Any,
+        lane: LoopQueue | None = None,
+        context: Context | None = None,
+        **kwargs: Any,
+    ) -> FastFuture[T]: ...
     def shutdown(self) -> None: ...
 
 def usable_cores() -> int: ...

@@ -159,13 +159,8 @@ cdef class Executor:
         Returns a ``FastFuture`` whose callbacks share ``lane``'s wake-ups. Raises
         ``ExecutorFull`` or ``ExecutorStopped``.
         """
-        cdef _Job job = _Job.__new__(_Job)
+        cdef _Job job = make_job(function, args, kwargs, lane, context)
         cdef bint watch = False, spawn = False, run = False
-        job.future = FastFuture(lane)
-        job.context = contextvars.copy_context() if context is None else context
-        job.function = function
-        job.args = args
-        job.kwargs = kwargs
         with self.lock:
             if self.stopped:
                 raise ExecutorStopped("the executor is shut down")
@@ -185,6 +180,22 @@ cdef class Executor:
             self.dispatch(job, spawn)
         elif watch:
             self.start_watch()
+        return job.future
+
+    def submit_now(self, function, /, *args, lane=None, context=None, **kwargs):
+        """As ``submit``, but at once, on a thread beyond the slots if none is free; it cannot be cancelled.
+
+        For work that ends what others wait for, such as handing a connection back.
+        """
+        cdef _Job job = make_job(function, args, kwargs, lane, context)
+        cdef bint spawn
+        job.future.set_running()
+        with self.lock:
+            if self.stopped:
+                raise ExecutorStopped("the executor is shut down")
+            self.busy += 1
+            spawn = self.claim_thread()
+        self.dispatch(job, spawn)
         return job.future
 
     cdef bint claim_thread(self):
@@ -366,6 +377,16 @@ cdef class Executor:
         for job in dropped:
             if type(job) is _Job:
                 (<_Job>job).future.finish(CANCELLED, None)
+
+
+cdef _Job make_job(object function, tuple args, dict kwargs, object lane, object context):
+    cdef _Job job = _Job.__new__(_Job)
+    job.future = FastFuture(lane)
+    job.context = contextvars.copy_context() if context is None else context
+    job.function = function
+    job.args = args
+    job.kwargs = kwargs
+    return job
 
 
 def usable_cores():

@@ -15,7 +15,7 @@ cdef class FastFuture:
     cdef int state
     cdef object value
     cdef object callbacks
-    cdef object waiter
+    cdef list waiters
     cdef object lane
     cdef object bound_loop
     cdef public bint _asyncio_future_blocking

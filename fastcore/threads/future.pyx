@@ -1,7 +1,7 @@
 # cython: language_level=3, freethreading_compatible=True
 """A result on its way from one thread to a loop or to a thread that waits for it."""
 import asyncio
-import threading
+import queue
 
 
 cdef class FastFuture:
@@ -16,7 +16,7 @@ cdef class FastFuture:
         self.state = PENDING
         self.value = None
         self.callbacks = None
-        self.waiter = None
+        self.waiters = None
         self.lane = lane
         self.bound_loop = None if lane is None else lane.loop
         self._asyncio_future_blocking = False
@@ -57,16 +57,17 @@ cdef class FastFuture:
             return before - len(kept)
 
     cdef bint finish(self, int state, object value):
-        cdef object callbacks, waiter
+        cdef object callbacks, waiters
         with self.lock:
             if self.state >= DONE:
                 return False
             self.value = value
             self.state = state
             callbacks, self.callbacks = self.callbacks, None
-            waiter, self.waiter = self.waiter, None
-        if waiter is not None:
-            waiter.set()
+            waiters, self.waiters = self.waiters, None
+        if waiters is not None:
+            for waiter in waiters:
+                waiter.put(None)
         if callbacks:
             for callback, context in callbacks:
                 if self.lane is not None and self.lane.post(_Delivery(self, callback, context), None):
@@ -143,7 +144,7 @@ cdef class FastFuture:
         return asyncio.CancelledError(self.value)
 
     cdef object wait(self, object timeout):
-        cdef object event
+        cdef object waiter
         if self.peek() >= DONE:
             return None
         if asyncio._get_running_loop() is not None:
@@ -151,11 +152,15 @@ cdef class FastFuture:
         with self.lock:
             if self.state >= DONE:
                 return None
-            if self.waiter is None:
-                self.waiter = threading.Event()
-            event = self.waiter
-        if not event.wait(timeout):
-            raise TimeoutError(f"no result within {timeout} seconds")
+            # It sleeps at once; an Event's lock spins first where there is no GIL.
+            waiter = queue.SimpleQueue()
+            if self.waiters is None:
+                self.waiters = []
+            self.waiters.append(waiter)
+        try:
+            waiter.get(timeout=None if timeout is None else max(0, timeout))
+        except queue.Empty:
+            raise TimeoutError(f"no result within {timeout} seconds") from None
 
     def __await__(self):
         if self.peek() < DONE:

@@ -9,69 +9,25 @@ not fit sends the parameters of that function, and of no other, through FastAPI'
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from fastapi.background import BackgroundTasks
-from fastapi.dependencies.models import (
-    Dependant,
-    _get_cache_key,
-    _get_oauth_scopes,
-    _is_async_gen_callable,
-    _is_coroutine_callable,
-    _is_gen_callable,
-)
+from fastapi.dependencies.models import Dependant, _get_cache_key, _get_oauth_scopes, _is_async_gen_callable
 from fastapi.dependencies.utils import _should_embed_body_fields
 from fastapi.security import SecurityScopes
-from fastapi.security.base import SecurityBase
 from pydantic_core import PydanticUndefined
 
 from freelane.adapters.coroutines import finish
-from freelane.adapters.fastapi import fields, steps
+from freelane.adapters.fastapi import fields, opened, steps
 from freelane.adapters.fastapi.handler import Handler, below
+from freelane.adapters.fastapi.kinds import can_fail, never_waits, opens, opens_inside, runs_on, shows_request, yields
 from freelane.adapters.fastapi.responses import Render
+from freelane.adapters.fastapi.segments import INDENT, Unit, split, whole
 from freelane.adapters.starlette.plan import Delegate
 from freelane.fastcore.json.query import last_values
-
-INDENT = "    "
-
-
-def yields(call: Any) -> bool:
-    return _is_gen_callable(call) or _is_async_gen_callable(call)
-
-
-def never_waits(call: Any) -> bool:
-    """Whether ``call`` is one of FastAPI's security schemes, which are coroutine functions in form only."""
-    kind = type(call)
-    return isinstance(call, SecurityBase) and kind.__module__.startswith("fastapi.security.")
-
-
-def needs_loop(handler: Handler) -> bool:
-    """Whether some step of the route has to run on the event loop."""
-    if handler.is_coroutine or handler.is_body_form:
-        return True
-    return any(yields(sub.call) or (_is_coroutine_callable(sub.call) and not never_waits(sub.call)) for sub in handler.calls())
-
-
-def needs_stacks(handler: Handler) -> bool:
-    """Whether something is closed after the response."""
-    return handler.is_body_form or any(yields(sub.call) for sub in handler.calls())
-
-
-def shows_request(handler: Handler) -> bool:
-    """Whether some code of the app's gets the request."""
-    return any(
-        (dependant.request_param_name or dependant.http_connection_param_name) and not never_waits(dependant.call)
-        for dependant in (handler.dependant, *handler.calls())
-    )
-
-
-def can_fail(dependant: Dependant) -> bool:
-    return any(
-        node.path_params or node.query_params or node.header_params or node.cookie_params or node.body_params
-        for node in (dependant, *below(dependant))
-    )
 
 
 @dataclass
@@ -84,12 +40,18 @@ class Solved:
 
 @dataclass
 class Writer:
-    """Writes one handler. ``on_loop`` writes a coroutine function, else a function for one thread."""
+    """Writes one handler, of one of three kinds:
+
+    - "thread": a function; everything runs where it is called.
+    - "loop": a coroutine function; what must run on a thread is as few calls there as can be.
+    - "stacks": the same, inside FastAPI's exit stacks, which close what it opens.
+    """
 
     handler: Handler
     render: Render
-    on_loop: bool
-    lines: list[str] = field(default_factory=list)
+    kind: Literal["thread", "loop", "stacks"]
+    units: list[Unit] = field(default_factory=list)
+    where: str = "any"
     names: dict[str, Any] = field(default_factory=dict)
     solved: dict[Any, Solved] = field(default_factory=dict)
     depth: int = 1
@@ -97,7 +59,16 @@ class Writer:
     taken: set[str] = field(default_factory=set)
 
     def add(self, line: str) -> None:
-        self.lines.append(INDENT * self.depth + line)
+        if not self.units or self.units[-1].where != self.where:
+            self.units.append(Unit(self.where))
+        self.units[-1].lines.append(INDENT * self.depth + line)
+
+    @contextmanager
+    def running(self, call: Any) -> Iterator[None]:
+        """Where the lines that call ``call`` run."""
+        self.where = runs_on(call)
+        yield
+        self.where = "any"
 
     def name(self, value: Any, stem: str) -> str:
         """A global of the generated function that holds ``value``."""
@@ -117,7 +88,7 @@ class Writer:
                 return made
 
     def write(self) -> Callable[..., Any]:
-        """The handler: ``(request)``, or ``(request, body)`` where the route has a body."""
+        """The handler: ``(request, opened, body)``, without what the route does not have (see ``parameters``)."""
         handler = self.handler
         context = steps.endpoint_context(handler.dependant)
         self.prologue()
@@ -131,18 +102,54 @@ class Writer:
             self.add(
                 f"{INDENT}raise {self.name(steps.invalid, 'invalid')}({self.name(context, 'context')}, request, errors, {data})"
             )
-        self.add(f"value = {self.call(handler.dependant, arguments, last=True)}")
         background = "background" if self.uses("background_tasks_param_name") else "None"
         response = "response" if self.uses("response_param_name") else "None"
-        self.add(f"return {self.name(self.render, 'render')}(request, value, {background}, {response})")
-        parameters = "request, body" if handler.body_field else "request"
-        head = f"{'async ' if self.on_loop else ''}def handler({parameters}):"
+        with self.running(handler.dependant.call):
+            self.call(handler.dependant, "value", arguments, last=True)
+            self.add(f"answer = {self.name(self.render, 'render')}(request, value, {background}, {response})")
         self.names["Undefined"] = PydanticUndefined
-        source = "\n".join([head, *self.lines])
+        source = "\n".join(self.assembled())
         exec(compile(source, f"<freelane handler of {handler.dependant.path}>", "exec"), self.names)
         made: Callable[..., Any] = self.names["handler"]
         made.source = source  # type: ignore[attr-defined]
         return made
+
+    def parameters(self) -> list[str]:
+        found = ["request"]
+        if self.kind != "stacks" and opens(self.handler):
+            found.append("opened")
+        if self.handler.body_field:
+            found.append("body")
+        return found
+
+    def assembled(self) -> list[str]:
+        """The source of the handler, and of what it has run on threads."""
+        parameters, functions = self.parameters(), []
+        inside = self.kind != "stacks" and opens_inside(self.handler)
+        if self.kind == "loop":
+            hop = self.name(steps.in_thread, "in_thread")
+            functions, body = split(self.units, [*parameters, *(["inside"] if inside else [])], "answer", hop)
+        else:
+            body = whole(self.units)
+        if inside:
+            body = self.closed_inside(body)
+        head = f"{'def' if self.kind == 'thread' else 'async def'} handler({', '.join(parameters)}):"
+        return [*functions, head, *body, f"{INDENT}return answer"]
+
+    def closed_inside(self, body: list[str]) -> list[str]:
+        """``body`` inside of what closes the generators that do not outlive it."""
+        wait = "" if self.kind == "thread" else "await "
+        a = "" if self.kind == "thread" else "a"
+        return [
+            f"{INDENT}inside = {self.name(opened.OpenedInside, 'OpenedInside')}()",
+            f"{INDENT}try:",
+            *(INDENT + line for line in body),
+            f"{INDENT}except BaseException as exc:",
+            f"{INDENT}{INDENT}raise {wait}inside.{a}fail(exc)",
+            f"{INDENT}error = {wait}inside.{a}close(None)",
+            f"{INDENT}if error is not None:",
+            f"{INDENT}{INDENT}raise error",
+        ]
 
     def uses(self, attribute: str) -> bool:
         return any(getattr(node, attribute) for node in (self.handler.dependant, *self.handler.calls()))
@@ -203,13 +210,14 @@ class Writer:
         if known is not None and sub.use_cache:
             # Its own dependencies were called again; its value is the first one's.
             return known.value
-        if span:
-            self.add(f"{value} = None")
-            self.add(f"if {span[0]} == {span[1]}:")
-            self.depth += 1
-        self.add(f"{value} = {self.call(sub, arguments)}")
-        if span:
-            self.depth -= 1
+        with self.running(sub.call):
+            if span:
+                self.add(f"{value} = None")
+                self.add(f"if {span[0]} == {span[1]}:")
+                self.depth += 1
+            self.call(sub, value, arguments)
+            if span:
+                self.depth -= 1
         self.solved.setdefault(key, Solved(value, span))
         return value
 
@@ -246,10 +254,11 @@ class Writer:
         make = steps.own_form_arguments if form else steps.own_arguments
         own = self.name(make(dependant, self.handler.embed_body_fields), "own")
         data = "data" if dependant.body_params else "Undefined"
-        self.add(f"values, wrong = {'await ' if form else ''}{own}(request, {data})")
-        self.add("errors += wrong")
+        values, wrong = self.unused("values"), self.unused("wrong")
+        self.add(f"{values}, {wrong} = {'await ' if form else ''}{own}(request, {data})")
+        self.add(f"errors += {wrong}")
         for name, target in arguments.items():
-            self.add(f"{target} = values.get({name!r})")
+            self.add(f"{target} = {values}.get({name!r})")
 
     def expression(self, item: Any, source: str, single: bool) -> list[str] | None:
         """Lines that set TARGET; they raise for what FastAPI must look at."""
@@ -310,22 +319,41 @@ class Writer:
             made = f"{self.name(SecurityScopes, 'SecurityScopes')}(scopes={scopes}.copy())"
             arguments[dependant.security_scopes_param_name] = made
 
-    def call(self, dependant: Dependant, arguments: dict[str, str], last: bool = False) -> str:
+    def call(self, dependant: Dependant, target: str, arguments: dict[str, str], last: bool = False) -> None:
+        """Write a call whose result is ``target``."""
         call = self.name(dependant.call, getattr(dependant.call, "__name__", "call"))
         written = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        more = ", " + written if written else ""
         if yields(dependant.call):
-            enter = self.name(steps.enter_generator, "enter")
-            own = self.name(dependant, "dependant")
+            self.open(dependant, target, arguments, f"{call}({written})")
+        elif never_waits(dependant.call):
+            self.add(f"{target} = {self.name(finish, 'finish')}({call}({written}))")
+        elif self.where == "loop":
+            self.add(f"{target} = await {call}({written})")
+        elif self.kind == "stacks":
+            self.add(f"{target} = await {self.name(steps.in_thread, 'in_thread')}({call}{more})")
+        elif last and not self.handler.dependant.dependencies:
+            self.add(f"{target} = {call}({written})")
+        else:
+            # FastAPI gives every such call a copy of the context of its own.
+            self.add(f"{target} = {self.copied()}().run({call}{more})")
+
+    def open(self, dependant: Dependant, target: str, arguments: dict[str, str], made: str) -> None:
+        """Write the first step of a generator."""
+        inside = dependant.scope == "function"
+        if self.kind == "stacks":
+            enter, own = self.name(steps.enter_generator, "enter"), self.name(dependant, "dependant")
             values = ", ".join(f"{name!r}: {value}" for name, value in arguments.items())
-            return f"await {enter}(request, {own}, {dependant.scope == 'function'}, {{{values}}})"
-        if _is_coroutine_callable(dependant.call):
-            if self.on_loop:
-                return f"await {call}({written})"
-            return f"{self.name(finish, 'finish')}({call}({written}))"
-        if self.on_loop:
-            return f"await {self.name(steps.in_thread, 'in_thread')}({call}{', ' + written if written else ''})"
-        if last and not self.handler.dependant.dependencies:
-            return f"{call}({written})"
-        # FastAPI gives every such call a copy of the context of its own.
-        copied = self.name(contextvars.copy_context, "copy_context")
-        return f"{copied}().run({call}{', ' + written if written else ''})"
+            self.add(f"{target} = await {enter}(request, {own}, {inside}, {{{values}}})")
+            return
+        generator = self.unused("generator")
+        self.add(f"{generator} = {made}")
+        if _is_async_gen_callable(dependant.call):
+            self.add(f"{target} = await {self.name(opened.afirst, 'first')}({generator})")
+        else:
+            self.add(f"{target} = {self.copied()}().run({self.name(opened.first, 'first')}, {generator})")
+        self.add(f"{'inside' if inside else 'opened'}.append({generator})")
+
+    def copied(self) -> str:
+        self.names["copy_context"] = contextvars.copy_context
+        return "copy_context"

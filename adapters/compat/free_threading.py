@@ -1,0 +1,86 @@
+"""What libraries do in every call that free-threaded Python makes dear, replaced by what gives the same.
+
+Each replacement is made only while the name it replaces is what is known here; nothing is said
+where it is not, since all that is lost is time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import queue
+import sysconfig
+from collections.abc import Callable
+from typing import Any
+
+from freelane.adapters.compat.versions import find_optional
+
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+ANYIO = "anyio._backends._asyncio"
+FASTAPI = "fastapi.dependencies.utils"
+# What anyio's worker threads may ask of their queue, of all that a queue.Queue has.
+ASKED = frozenset({"get", "put_nowait", "task_done"})
+OFFERED = frozenset(name for name in vars(queue.Queue) if not name.startswith("_"))
+
+
+class ParkingQueue(queue.SimpleQueue[Any]):
+    """A ``queue.Queue`` for one reader that sleeps at once; a ``Queue``'s lock spins 40 times first."""
+
+    def __new__(cls, maxsize: int = 0) -> ParkingQueue:
+        return super().__new__(cls)
+
+    def task_done(self) -> None:
+        """Nobody joins it."""
+
+
+def park_anyio_threads() -> bool:
+    """Let anyio's worker threads wait on a ``ParkingQueue``. Returns whether they do."""
+    module = find_optional(f"{ANYIO}:__dict__")
+    thread = find_optional(f"{ANYIO}:WorkerThread")
+    backend = find_optional(f"{ANYIO}:AsyncIOBackend")
+    if module is None or thread is None or backend is None:
+        return False
+    if module.get("Queue") is ParkingQueue:
+        return True
+    functions = [thread.run, thread.stop, thread.__init__, getattr(backend, "run_sync_in_worker_thread", thread.run)]
+    asked = {name for function in functions for name in function.__code__.co_names} & OFFERED
+    if module.get("Queue") is not queue.Queue or not asked <= ASKED:
+        return False
+    module["Queue"] = ParkingQueue
+    return True
+
+
+def unwrapped(manager: Callable[..., Any], make: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``contextlib``'s decorator ``manager`` without the name and docstring, for results that are called at once.
+
+    Setting those of a new function stops every thread, four times for each call of ``manager``.
+    """
+
+    def decorator(function: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.partial(open_manager, make, function)
+
+    decorator.replaces = manager  # type: ignore[attr-defined]
+    return decorator
+
+
+def open_manager(make: type, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    return make(function, args, kwargs)
+
+
+def open_generators_at_once() -> bool:
+    """Spare FastAPI a new function for every dependency with ``yield`` in every request. Returns whether it is so."""
+    module = find_optional(f"{FASTAPI}:__dict__")
+    if module is None:
+        return False
+    done = True
+    for name, kind in (
+        ("contextmanager", "_GeneratorContextManager"),
+        ("asynccontextmanager", "_AsyncGeneratorContextManager"),
+    ):
+        make = find_optional(f"contextlib:{kind}")
+        used, known = module.get(name), getattr(contextlib, name)
+        if used is known and make is not None:
+            module[name] = unwrapped(known, make)
+        done = done and getattr(module.get(name), "replaces", None) is known
+    return done
