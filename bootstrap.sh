@@ -176,9 +176,24 @@ notice_gil() {
     say "NOTICE: running in parallel, and --workers are processes. Name a free-threaded one in FREELANE_PYTHON."
 }
 
-stamp_of() {
-    # What the environment was made of: interpreter, dependencies, sources of the extensions.
-    { "$1" -c 'import sys; print(sys.version, sys.executable)'; cd "$root"; cat pyproject.toml bootstrap.sh; find fastcore adapters -name "*.py*" | sort; find fastcore adapters -name "*.p[yx][xd]" -exec cat {} +; pwd; } | sha256sum
+base_of() {
+    # The interpreter behind $1, which a virtual environment shares with the one it was made with.
+    "$1" -c 'import sys; print(sys.base_prefix, sys.version)' 2>/dev/null
+}
+
+needs_of() {
+    # What the environment was made of: interpreter, dependencies, what is built and how.
+    { base_of "$1"; pwd; cat "$root/bootstrap.sh"; "$1" - "$root/pyproject.toml" <<'PY'
+import sys, tomllib
+config = tomllib.load(open(sys.argv[1], "rb"))
+print(config["build-system"], config["project"], config["tool"]["setuptools"], config["tool"].get("distutils"))
+PY
+    } | sha256sum
+}
+
+source_of() {
+    # What was compiled.
+    (cd "$root" && find fastcore adapters -name "*.p[yx][xd]" | sort | tee /dev/stderr | xargs cat) 2>&1 | sha256sum
 }
 
 requirements() {
@@ -203,37 +218,59 @@ pip_install() {
 fill_venv() {
     # Makes $1 with the interpreter $2: dependencies, and freelane compiled and editable.
     local venv=$1 python=$2
-    say "using $("$python" -c 'import sys; print(sys.version.split(" (")[0], "at", sys.executable)')"
-    if [ ! -x "$venv/bin/python" ] || [ "$("$venv/bin/python" -c 'import sys; print(sys.base_prefix, sys.version)' 2>/dev/null)" != \
-        "$("$python" -c 'import sys; print(sys.base_prefix, sys.version)')" ]; then
+    local needs
+    if [ ! -x "$venv/bin/python" ] || [ "$(base_of "$venv/bin/python")" != "$(base_of "$python")" ]; then
         rm -rf "$venv"
         "$python" -m venv "$venv"
     fi
-    rm -f "$venv/freelane-stamp"
-    say "installing the dependencies"
-    requirements "$venv/bin/python" build >"$venv/requirements.txt"
-    requirements "$venv/bin/python" run >>"$venv/requirements.txt"
-    pip_install "$venv" "$venv/requirements.txt"
-    say "compiling fastcore"
-    find "$root/fastcore" "$root/adapters" -name "*.c" -delete
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e "$root" \
-        >"$cache/pip.log" 2>&1 || { tail -n 60 "$cache/pip.log" >&2; die "fastcore did not compile (above)"; }
-    stamp_of "$venv/bin/python" >"$venv/freelane-stamp"
+    needs=$(needs_of "$venv/bin/python")
+    if [ "$needs" != "$(cat "$venv/freelane-needs" 2>/dev/null)" ]; then
+        say "using $("$python" -c 'import sys; print(sys.version.split(" (")[0], "at", sys.executable)')"
+        rm -f "$venv/freelane-needs"
+        say "installing the dependencies"
+        requirements "$venv/bin/python" build >"$venv/requirements.txt"
+        requirements "$venv/bin/python" run >>"$venv/requirements.txt"
+        pip_install "$venv" "$venv/requirements.txt"
+        say "compiling fastcore"
+        # Another Cython may write other C, which it does not tell by itself.
+        find "$root/fastcore" "$root/adapters" -name "*.c" -delete
+        "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e "$root" \
+            >"$cache/pip.log" 2>&1 || { tail -n 60 "$cache/pip.log" >&2; die "fastcore did not compile (above)"; }
+        printf '%s\n' "$needs" >"$venv/freelane-needs"
+    else
+        say "compiling what changed"
+        (cd "$root" && "$venv/bin/python" -c 'from setuptools import setup; setup()' -q build_ext --inplace -j "$(nproc)") \
+            >"$cache/pip.log" 2>&1 || { tail -n 60 "$cache/pip.log" >&2; die "fastcore did not compile (above)"; }
+    fi
+    source_of >"$venv/freelane-source"
 }
 
 is_current() {
-    local stamp
-    [ -x "$1/bin/python" ] && [ -f "$1/freelane-stamp" ] && stamp=$(stamp_of "$1/bin/python") && [ "$stamp" = "$(cat "$1/freelane-stamp")" ]
+    [ -x "$1/bin/python" ] && [ "$(needs_of "$1/bin/python")" = "$(cat "$1/freelane-needs" 2>/dev/null)" ] &&
+        [ "$(source_of)" = "$(cat "$1/freelane-source" 2>/dev/null)" ]
+}
+
+is_asked_for() {
+    # Whether $1 was made with the interpreter that is asked for, if one is.
+    [ -z "${FREELANE_PYTHON:-}" ] || [ "$(base_of "$1/bin/python")" = "$(base_of "$FREELANE_PYTHON")" ]
 }
 
 make_venv() {
-    # A warm run trusts the interpreter that .venv was made with, unless another one is asked for.
-    if [ -z "${FREELANE_PYTHON:-}" ] && is_current "$venv"; then return; fi
+    # A free-threaded .venv keeps its interpreter until another one is asked for.
     local python=
-    find_python
+    if is_asked_for "$venv"; then
+        if is_current "$venv"; then return; fi
+        try "$venv/bin/python" && python=$("$venv/bin/python" -c 'import sys; print(sys._base_executable)')
+    fi
+    [ -n "$python" ] || find_python
     fill_venv "$venv" "$python"
     apt_install wrk || say "wrk is not here and cannot be installed: benchmarks use a slower load generator"
     say "ready: $venv/bin/freelane"
+}
+
+have_venv() {
+    # Tests ask from inside .venv, which is theirs to keep.
+    [ -x "$venv/bin/python" ] || make_venv
 }
 
 make_gil() {
@@ -283,8 +320,8 @@ make_oldest() {
 case ${1:-venv} in
 venv) make_venv ;;
 gil) make_gil ;;
-peers) make_venv && make_peers ;;
-oldest) make_venv && make_oldest "fastapi==0.121.3 starlette==0.49.3" ;;
-oldest-compiled) make_venv && make_oldest "fastapi==0.161.0 starlette==0.49.3" ;;
+peers) have_venv && make_peers ;;
+oldest) have_venv && make_oldest "fastapi==0.121.3 starlette==0.49.3" ;;
+oldest-compiled) have_venv && make_oldest "fastapi==0.161.0 starlette==0.49.3" ;;
 *) die "unknown argument '$1': ./bootstrap.sh, or with gil, peers, oldest or oldest-compiled" ;;
 esac
