@@ -12,13 +12,15 @@ import contextvars
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from typing import Any, Literal
 
+from fastapi._compat import get_missing_field_error
 from fastapi.background import BackgroundTasks
 from fastapi.dependencies.models import Dependant, _get_cache_key, _get_oauth_scopes, _is_async_gen_callable
 from fastapi.dependencies.utils import _should_embed_body_fields
 from fastapi.security import SecurityScopes
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticUndefined, ValidationError
 
 from freelane.adapters.coroutines import finish
 from freelane.adapters.fastapi import fields, opened, steps
@@ -28,6 +30,19 @@ from freelane.adapters.fastapi.responses import Render
 from freelane.adapters.fastapi.segments import INDENT, Unit, split, whole
 from freelane.adapters.starlette.plan import Delegate
 from freelane.fastcore.json.query import last_values
+
+NAME_LENGTH = 40  # of what a generated name takes over from the app's
+
+
+def text(value: str) -> str:
+    """A literal of ``value``, also where it is of a subclass with a repr of its own, as an enum's member."""
+    return str.__repr__(value)
+
+
+def keyword(name: str, value: str) -> str:
+    """An argument of a call, also where Python would read another name in its place (PEP 3131: NFKC) or none."""
+    plain = name.isidentifier() and name.isascii() and not iskeyword(name) and name != "__debug__"
+    return f"{name}={value}" if plain else f"**{{{text(name)}: {value}}}"
 
 
 @dataclass
@@ -80,6 +95,7 @@ class Writer:
         """A name that the generated function does not have yet."""
         if not (stem.isidentifier() and stem.isascii()):
             stem = "call"
+        stem = stem[:NAME_LENGTH]
         while True:
             self.count += 1
             made = f"{stem}_{self.count}"
@@ -109,7 +125,7 @@ class Writer:
             self.add(f"answer = {self.name(self.render, 'render')}(request, value, {background}, {response})")
         self.names["Undefined"] = PydanticUndefined
         source = "\n".join(self.assembled())
-        exec(compile(source, f"<freelane handler of {handler.dependant.path}>", "exec"), self.names)
+        exec(compile(source, f"<freelane handler of {ascii(handler.dependant.path)[1:-1]}>", "exec"), self.names)
         made: Callable[..., Any] = self.names["handler"]
         made.source = source  # type: ignore[attr-defined]
         return made
@@ -199,7 +215,8 @@ class Writer:
         """Write the solving and the call of a dependency; returns the name of its value."""
         key = _get_cache_key(dependant=sub)
         known = self.solved.get(key)
-        if known is not None and sub.use_cache and all(inner.use_cache for inner in below(sub)):
+        nodes = [sub, *below(sub)]
+        if known is not None and all(node.use_cache for node in nodes) and all(map(fields.without_effects, nodes)):
             # FastAPI validates its parameters once more, with the same outcome.
             if known.span:
                 self.add(f"if {known.span[0]} != {known.span[1]}:")
@@ -235,18 +252,16 @@ class Writer:
             return {}
         arguments = {item.name: self.unused(item.name) for item, _ in everything}
         single = len(body) == 1 and not self.handler.embed_body_fields and not _should_embed_body_fields(body)
-        expressions = [self.expression(item, source, single) for item, source in everything]
-        if all(expression is not None for expression in expressions):
-            self.add("try:")
-            for (item, _), expression in zip(everything, expressions):
-                for line in expression or ():
-                    self.add(INDENT + line.replace("TARGET", arguments[item.name]))
-            self.add("except Exception:")
-            self.depth += 1
+        found = [(item, source, self.step(item, source)) for item, source in everything]
+        if any(step is None for _, _, step in found):
             self.by_fastapi(dependant, arguments)
-            self.depth -= 1
-        else:
-            self.by_fastapi(dependant, arguments)
+            return arguments
+        for item, source, step in found:
+            assert step is not None
+            if single and source == "data":
+                self.take_body(step, arguments[item.name])
+            else:
+                self.take(item, step, source, arguments[item.name])
         return arguments
 
     def by_fastapi(self, dependant: Dependant, arguments: dict[str, str]) -> None:
@@ -258,49 +273,69 @@ class Writer:
         self.add(f"{values}, {wrong} = {'await ' if form else ''}{own}(request, {data})")
         self.add(f"errors += {wrong}")
         for name, target in arguments.items():
-            self.add(f"{target} = {values}.get({name!r})")
+            self.add(f"{target} = {values}.get({text(name)})")
 
-    def expression(self, item: Any, source: str, single: bool) -> list[str] | None:
-        """Lines that set TARGET; they raise for what FastAPI must look at."""
+    def step(self, item: Any, source: str) -> fields.Step | None:
+        """How a parameter is taken; None where FastAPI has to do it."""
         if source == "data":
-            if self.handler.is_body_form:
-                return None
-            step = fields.body_step(item)
+            return None if self.handler.is_body_form else fields.body_step(item)
+        step = fields.step(item)
+        if source != "path" or step is None:
+            return step
+        # A convertor may have made something else of a path parameter than text.
+        return None if not step.required else step if step.validate else fields.make_step(item, step.alias, text=False)
+
+    # Each parameter is validated once, valid or not, as by FastAPI: a validator may do something.
+
+    def take(self, item: Any, step: fields.Step, source: str, target: str) -> None:
+        """Write what sets ``target`` to a member of ``source``, or adds to the errors."""
+        place = self.name(("body" if source == "data" else item.field_info.in_.value, step.alias), "place")
+        if step.required:
+            self.block("try", f"{target} = {source}[{text(step.alias)}]")
+            self.block("except (KeyError, TypeError)", *self.missing(target, place))
+            self.block("else", *self.validated(step, target, place))
+        elif source == "data":
+            self.block("try", f"{target} = Undefined if data is Undefined else data.get({text(step.alias)}, Undefined)")
+            # FastAPI refuses a body that is no object for the sake of optional members, too.
+            self.block("except AttributeError", *self.missing(target, place))
+            checked = [INDENT + line for line in self.validated(step, target, place)]
+            absent = [f"if {target} is Undefined:", f"{INDENT}{target} = {self.default(step)}"]
+            self.block("else", *absent, *(["else:", *checked] if checked else []))
         else:
-            step = fields.step(item)
-        if step is None or (source == "path" and not step.required):
-            return None
-        if source == "path" and step.validate is None:
-            # A convertor may have made something else of it.
-            step = fields.make_step(item, step.alias, text=False)
-            assert step is not None
-        return self.whole_body(step) if source == "data" and single else self.member(step, source)
+            self.add(f"{target} = {source}.get({text(step.alias)})")
+            self.block(f"if {target} is None", f"{target} = {self.default(step)}")
+            self.block("else", *self.validated(step, target, place))
 
-    def member(self, step: fields.Step, source: str) -> list[str]:
-        if step.required:
-            return [f"TARGET = {self.validated(step, f'{source}[{step.alias!r}]')}"]
-        missing = "Undefined" if source == "data" else "None"
-        default = "Undefined" if source == "data" else ""
-        get = f"{source}.get({step.alias!r}{', ' + default if default else ''})"
-        return [
-            f"TARGET = {get}",
-            f"TARGET = {self.default(step)} if TARGET is {missing} else {self.validated(step, 'TARGET')}",
-        ]
+    def take_body(self, step: fields.Step, target: str) -> None:
+        """Write what sets ``target`` to the whole body; an empty one is Undefined."""
+        place = self.name(("body",), "place")
+        absent = self.missing(target, place) if step.required else [f"{target} = {self.default(step)}"]
+        self.block("if data is Undefined", *absent)
+        self.block("else", f"{target} = data", *self.validated(step, target, place))
 
-    def whole_body(self, step: fields.Step) -> list[str]:
-        if step.required:
-            # An empty body is Undefined, which FastAPI reports as missing.
-            return ["if data is Undefined: raise KeyError", f"TARGET = {self.validated(step, 'data')}"]
-        return [f"TARGET = {self.default(step)} if data is Undefined else {self.validated(step, 'data')}"]
+    def block(self, head: str, *lines: str) -> None:
+        if lines:
+            self.add(f"{head}:")
+            for line in lines:
+                self.add(INDENT + line)
+
+    def missing(self, target: str, place: str) -> list[str]:
+        return [f"{target} = None", f"errors.append({self.name(get_missing_field_error, 'missing')}({place}))"]
 
     def default(self, step: fields.Step) -> str:
         name = self.name(step.default, "default")
         return f"{name}()" if step.copied else name
 
-    def validated(self, step: fields.Step, value: str) -> str:
+    def validated(self, step: fields.Step, target: str, place: str) -> list[str]:
         if step.validate is None:
-            return value
-        return f"{self.name(step.validate, 'validate')}({value}, from_attributes=True)"
+            return []
+        return [
+            "try:",
+            f"{INDENT}{target} = {self.name(step.validate, 'validate')}({target}, from_attributes=True)",
+            f"except {self.name(ValidationError, 'ValidationError')} as exc:",
+            f"{INDENT}{target} = None",
+            f"{INDENT}errors += {self.name(steps.located, 'located')}(exc, {place})",
+        ]
 
     def special(self, dependant: Dependant, arguments: dict[str, str]) -> None:
         """The arguments that FastAPI fills in by their type."""
@@ -322,7 +357,7 @@ class Writer:
     def call(self, dependant: Dependant, target: str, arguments: dict[str, str], last: bool = False) -> None:
         """Write a call whose result is ``target``."""
         call = self.name(dependant.call, getattr(dependant.call, "__name__", "call"))
-        written = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        written = ", ".join(keyword(name, value) for name, value in arguments.items())
         more = ", " + written if written else ""
         if yields(dependant.call):
             self.open(dependant, target, arguments, f"{call}({written})")
@@ -343,7 +378,7 @@ class Writer:
         inside = dependant.scope == "function"
         if self.kind == "stacks":
             enter, own = self.name(steps.enter_generator, "enter"), self.name(dependant, "dependant")
-            values = ", ".join(f"{name!r}: {value}" for name, value in arguments.items())
+            values = ", ".join(f"{text(name)}: {value}" for name, value in arguments.items())
             self.add(f"{target} = await {enter}(request, {own}, {inside}, {{{values}}})")
             return
         generator = self.unused("generator")

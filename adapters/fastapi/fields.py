@@ -84,3 +84,29 @@ def make_step(field: Any, alias: str, text: bool = True) -> Step | None:
     if info.default_factory is None and isinstance(info.default, CONSTANT):
         return Step(field.name, alias, validate, False, info.default, False)
     return Step(field.name, alias, validate, False, lambda: copy.deepcopy(field.default), True)
+
+
+def without_effects(dependant: Any) -> bool:
+    """Whether validating a function's own parameters again has the same outcome: none of the app's code takes part in it."""
+    lists = (dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params,
+             dependant.body_params)  # fmt: skip
+    return not any(calls_code(field._type_adapter.core_schema) for found in lists for field in found)
+
+
+def calls_code(schema: Any) -> bool:
+    """Whether a pydantic-core schema names a function, other than for serialization."""
+    stack, seen = [schema], set()
+    while stack:
+        part = stack.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, dict):
+            if part.get("post_init") or part.get("custom_init"):
+                return True
+            stack.extend(value for key, value in part.items() if key not in ("serialization", "metadata", "config"))
+        elif isinstance(part, (list, tuple)):
+            stack.extend(part)
+        elif callable(part) and not isinstance(part, type):
+            return True
+    return False

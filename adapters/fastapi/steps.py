@@ -13,6 +13,7 @@ from fastapi.dependencies.utils import _solve_generator, request_body_to_args, r
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import _extract_endpoint_context
 from pydantic_core import PydanticUndefined as Undefined
+from pydantic_core import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -137,6 +138,11 @@ def endpoint_context(dependant: Dependant) -> Callable[[Any], Any]:
         return found
 
     return context
+
+
+def located(exc: ValidationError, place: tuple[str, ...]) -> list[Any]:
+    """The errors of one parameter, which was found at ``place``, as FastAPI lists them."""
+    return [{**error, "loc": place + error.get("loc", ())} for error in exc.errors(include_url=False)]
 
 
 def invalid(context: Callable[[Any], Any], request: Any, errors: list[Any], body: Any) -> RequestValidationError:
