@@ -1,11 +1,24 @@
-.PHONY: demo test
+.PHONY: check demo test
+
+PYTHON = .venv/bin/python
+# One process a core; a module's cases, or those of one pair of servers, stay together.
+PARALLEL = -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 # Set up what is missing, serve the demo app, compare it with uvicorn.
 demo:
 	@./bootstrap.sh
-	@.venv/bin/python -m benchmarks.demo
+	@$(PYTHON) -m benchmarks.demo
 
 # Set up what is missing, run every test.
 test:
 	@./bootstrap.sh
-	@.venv/bin/python -m pytest
+	@$(PYTHON) -m pytest $(PARALLEL)
+
+# While editing: lint, format, types, and the tests that need no server.
+check:
+	@./bootstrap.sh
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check --quiet .
+	@PATH=.venv/bin:$$PATH cython-lint fastcore adapters
+	@$(PYTHON) -m mypy
+	@$(PYTHON) -m pytest -q -m unit $(PARALLEL)

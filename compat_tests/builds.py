@@ -23,7 +23,7 @@ def run(command: list[str], timeout: float, **env: str) -> str:
 @functools.cache
 def python_with_gil() -> str:
     """A Python with the GIL that has freelane and what its tests need; skips the test where there is none."""
-    python = run(["bash", "bootstrap.sh", "gil"], 600).strip().splitlines()
+    python = run(["bash", "bootstrap.sh", "gil"], 1800).strip().splitlines()
     if not python:
         pytest.skip("no Python with the GIL here")
     return python[-1]

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -95,6 +96,7 @@ async def events(request: Request) -> Response:
 
 @freelane.gil
 async def waits(request: Request) -> Response:
+    print("WAITS", flush=True)
     while not await request.is_disconnected():
         await asyncio.sleep(0.02)
     print("CLIENT LEFT", flush=True)
@@ -167,6 +169,35 @@ async def abort(request: Request) -> None:
 async def eat(request: Request) -> Response:
     needsgil.eat(1024)
     return PlainTextResponse("fed")
+
+
+class Meeting:
+    """The last of so many callers lets all of them go."""
+
+    def __init__(self, event: Any) -> None:
+        self.event, self.lock, self.count = event, threading.Lock(), 0
+
+    def arrive(self, wanted: int) -> Any:
+        with self.lock:
+            self.count += 1
+            if self.count == wanted:
+                self.event.set()
+        return self.event
+
+
+on_loop, on_threads = Meeting(asyncio.Event()), Meeting(threading.Event())
+
+
+@freelane.gil
+async def meet(request: Request) -> Response:
+    await on_loop.arrive(int(request.query_params["n"])).wait()
+    return where()
+
+
+@freelane.gil
+def meet_def(request: Request) -> Response:
+    on_threads.arrive(int(request.query_params["n"])).wait()
+    return where()
 
 
 @freelane.gil
@@ -244,6 +275,8 @@ app = Starlette(
         Route("/segfault", segfault),
         Route("/abort", abort),
         Route("/eat", eat),
+        Route("/meet", meet),
+        Route("/meet-def", meet_def),
         Route("/sleep", sleep),
         Route("/sleep-def", sleep_def),
         Mount("/below", routes=[Route("/answer", answer), Route("/plain", safe_sibling)]),

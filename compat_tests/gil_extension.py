@@ -51,5 +51,5 @@ def build(directory: Path, python: str = sys.executable) -> None:
     (directory / "needsgil.c").write_text(SOURCE)
     (directory / "setup.py").write_text(SETUP)
     command = [python, "setup.py", "-q", "build_ext", "--inplace"]
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

@@ -32,7 +32,7 @@ class Answer:
         return dict(self.headers).get(name)
 
 
-def ask(server: Server, path: str, method: str = "GET", body: bytes | None = None, timeout: float = 30,
+def ask(server: Server, path: str, method: str = "GET", body: bytes | None = None, timeout: float = 120,
         **headers: str) -> Answer:  # fmt: skip
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout)
     try:
@@ -64,7 +64,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 15) -> None:
+def wait_until(condition: Callable[[], bool], timeout: float = 120) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -15,7 +15,7 @@ from freelane.fastcore.threads.executor import Executor
 from freelane.fastcore.threads.loop_queue import LoopQueue
 from freelane.testing import Answer, HTTPProtocol, make_scope
 
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 120.0
 
 
 class Body(concurrent.futures.Future[bytes]):
@@ -94,6 +94,6 @@ class Server:
         if self.loop.is_closed():
             return
         self.loop.call_soon_threadsafe(self.stopped.set)
-        self.thread.join(10)
+        self.thread.join(WAIT_SECONDS)
         self.executor.shutdown()
         self.loop.close()

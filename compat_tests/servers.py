@@ -21,20 +21,20 @@ class Server:
         self.process, self.port, self.log = process, port, log
 
     def get(self, path: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.request("GET", path)
         return connection.getresponse()
 
     def output(self) -> str:
         return self.log.read_text()
 
-    def wait_for(self, words: str, timeout: float = 30) -> None:
+    def wait_for(self, words: str, timeout: float = 180) -> None:
         """Until the log has ``words`` or the process has ended."""
         deadline = time.monotonic() + timeout
         while words not in self.output() and self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 120) -> int:
         self.process.send_signal(number)
         return self.process.wait(timeout)
 

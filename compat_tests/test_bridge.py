@@ -28,7 +28,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def run(main: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(main, 20))
+    return asyncio.run(asyncio.wait_for(main, 120))
 
 
 def start(status: int = 200, *headers: tuple[bytes, bytes]) -> dict[str, Any]:

@@ -25,20 +25,20 @@ ON_ONE_BUILD = [
 def test_core_tests_pass_in_parallel_threads() -> None:
     tests = [f"compat_tests/{name}" for name in CORE]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--parallel-threads=4", *tests]
-    assert " passed" in run(command, 300)
+    assert " passed" in run(command, 1800)
 
 
 @pytest.mark.skipif(not free_threaded(), reason="this is that build")
 def test_suite_passes_on_a_build_with_the_gil() -> None:
     left_out = [f"--ignore=compat_tests/{name}" for name in ON_ONE_BUILD]
     command = [python_with_gil(), "-m", "pytest", "-q", "-p", "no:cacheprovider", *left_out]
-    assert " passed" in run(command, 900)
+    assert " passed" in run(command, 3600)
 
 
 def test_wheel_holds_the_package(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-build-isolation",
                "--no-deps", "-w", str(tmp_path), str(ROOT)]  # fmt: skip
-    run(command, 600)
+    run(command, 1800)
     (wheel,) = tmp_path.glob("freelane-*.whl")
     assert "cp313t" in wheel.name or not free_threaded() or sys.version_info >= (3, 14)
     names = set(zipfile.ZipFile(wheel).namelist())

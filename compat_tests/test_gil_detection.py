@@ -284,7 +284,7 @@ def test_a_late_import_is_told(directory: Path) -> None:
         assert "GIL off, kept off" in server.output()
         server.wait_for("never", 1.2)
         assert ask(server, "/late?name=needsgil").status == 200
-        server.wait_for("'needsgil' was imported while serving", 5)
+        server.wait_for("'needsgil' was imported while serving")
         assert "'needsgil' was imported while serving and asks for the GIL" in server.output()
 
 
@@ -308,7 +308,7 @@ def test_an_app_without_a_name_says_so(tmp_path: Path) -> None:
         async def marked(request): ...
         freelane.serve(Starlette(routes=[Route("/", marked)]), port=0)
     """))  # fmt: skip
-    done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, timeout=600,
                           env={**os.environ})  # fmt: skip
     assert "pass freelane.serve() a string such as 'module:app'" in done.stderr
 
@@ -316,7 +316,7 @@ def test_an_app_without_a_name_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["greenlet", "numpy", "pandas"])
 def test_the_verdict_on_a_real_package_is_what_a_fresh_interpreter_shows(directory: Path, name: str) -> None:
     code = f"import sys, warnings; warnings.simplefilter('ignore'); import {name}; print(sys._is_gil_enabled())"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     turns_it_on = shown.stdout.strip() == "True"
     found = report(directory, f"""
         import {name}
@@ -354,7 +354,7 @@ def test_numpy_and_pandas_work_in_the_lane(directory: Path) -> None:
 
 
 def test_check_prints_the_tables_and_asks_for_a_person(directory: Path) -> None:
-    done = subprocess.run([COMMAND[0], "check", "shop:app"], cwd=directory, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([COMMAND[0], "check", "shop:app"], cwd=directory, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     assert "needsgil          -        turns the GIL on  its endpoints run in the gil lane" in done.stdout
     assert "shop.r_helper -> helper.far -> helper.near -> needsgil.answer -> needsgil" in done.stdout
@@ -372,7 +372,7 @@ def test_check_of_an_app_without_problems_is_0_and_json_can_be_read(directory: P
         app = Starlette(routes=[Route("/uses", uses), Route("/other", other)])
     """))  # fmt: skip
     command = [COMMAND[0], "check", "shop:app", "--json"]
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout
     found = json.loads(done.stdout)
     assert {row["path"]: (row["lane"] == "gil", row["reason"]) for row in found["routes"]} == {
@@ -384,6 +384,6 @@ def test_check_of_an_app_without_problems_is_0_and_json_can_be_read(directory: P
 
 def test_check_of_an_app_that_cannot_be_imported(directory: Path) -> None:
     (directory / "shop.py").write_text("import nothing_of_that_name\n")
-    done = subprocess.run([COMMAND[0], "check", "shop:app"], cwd=directory, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([COMMAND[0], "check", "shop:app"], cwd=directory, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     assert "No module named 'nothing_of_that_name'" in done.stdout

@@ -59,7 +59,7 @@ def test_a_killed_process_answers_502_for_all_it_had(extension: Path, tmp_path: 
 def test_a_response_that_had_begun_is_cut(extension: Path, tmp_path: Path) -> None:
     with lane_server(extension, tmp_path) as server:
         before = the_lane(server)
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:
             client.sendall(b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n")
             data = b""
             while b"data: 3" not in data:
@@ -85,7 +85,7 @@ def test_a_websocket_is_closed_with_1011(extension: Path, tmp_path: Path) -> Non
 
     with lane_server(extension, tmp_path) as server:
         before = the_lane(server)
-        assert asyncio.run(asyncio.wait_for(talk(server), 20)) == 1011
+        assert asyncio.run(asyncio.wait_for(talk(server), 120)) == 1011
         still_serves(server, before)
 
 
@@ -106,7 +106,7 @@ def test_an_endpoint_that_waits_too_long_answers_504(extension: Path, tmp_path: 
         assert ask(server, "/sleep?s=20").status == 504
         still_serves(server, before)
         # What takes its time but has begun to answer may go on.
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:
             client.sendall(b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n")
             data = b""
             while b"data: 70\n" not in data:

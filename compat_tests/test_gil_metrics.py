@@ -17,7 +17,7 @@ pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 def page(server: Server) -> dict[str, float]:
     address = re.search(r"Metrics at (\S+)\.", server.output())
     assert address is not None
-    with urllib.request.urlopen(address[1], timeout=10) as response:
+    with urllib.request.urlopen(address[1], timeout=120) as response:
         lines = response.read().decode().splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 

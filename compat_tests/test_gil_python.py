@@ -74,7 +74,7 @@ def test_the_lane_uses_it_and_the_main_process_names_the_cure(interpreter: Path,
         assert ask(server, "/plain").body == b"1"
         assert len(pids(server)) == 1
         assert ask(server, "/hidden").status == 500
-        server.wait_for("the route GET /hidden uses", 5)
+        server.wait_for("the route GET /hidden uses")
         assert "the route GET /hidden uses 'needsgil.answer', which this interpreter has not" in server.output()
         assert "Mark the endpoint with @freelane.gil" in server.output()
 
@@ -105,7 +105,7 @@ def test_the_lane_runs_on_a_build_with_the_gil(tmp_path: Path) -> None:
 def test_check_names_its_state(interpreter: Path, tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(APP)
     command = [COMMAND[0], "check", "shop:app", "--json", "--gil-python", str(interpreter)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     found = json.loads(done.stdout)
     states = {item["name"]: item["state"] for item in found["extensions"]}
     assert states["needsgil"] == "no wheel for this interpreter"
@@ -115,7 +115,7 @@ def test_check_names_its_state(interpreter: Path, tmp_path: Path) -> None:
 
 def test_without_it_the_import_fails_as_ever(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(APP)
-    done = subprocess.run([*COMMAND, "shop:app", "--port", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*COMMAND, "shop:app", "--port", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     assert "No module named 'needsgil'" in done.stderr
 

@@ -16,6 +16,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from benchmarks.servers import free_port
+from compat_tests.gil_servers import wait_until
 from compat_tests.servers import running, started
 from freelane.gil_lane.gil_watch import free_threaded
 
@@ -73,12 +74,12 @@ def directory(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("transport", ["rsgi", "asgi"])
 def test_a_slow_client_slows_the_sender_down(directory: Path, transport: str) -> None:
     with running(directory, "shop:app", "--transport", transport) as server:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:
             client.sendall(b"GET /plenty HTTP/1.1\r\nhost: a\r\n\r\n")
-            time.sleep(1.5)
-            before = int(server.get("/progress").read())
-            time.sleep(0.5)
-            assert int(server.get("/progress").read()) == before
+            before, now = -1, 0
+            while now != before or not now:
+                time.sleep(1)
+                before, now = now, int(server.get("/progress").read())
             assert before < 100_000_000  # of 200 MB: what the kernel and one window of ours hold
             received = 0
             while received < 100_000_000:
@@ -90,7 +91,7 @@ def test_a_slow_client_slows_the_sender_down(directory: Path, transport: str) ->
 @pytest.mark.parametrize("transport", ["rsgi", "asgi"])
 def test_a_response_that_fails_half_way_does_not_look_whole(directory: Path, transport: str) -> None:
     with running(directory, "shop:app", "--transport", transport) as server:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:
             client.sendall(b"GET /broken HTTP/1.1\r\nhost: a\r\n\r\n")
             data = b""
             try:
@@ -104,15 +105,23 @@ def test_a_response_that_fails_half_way_does_not_look_whole(directory: Path, tra
 
 
 WAITS = """
-import time
+import threading
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+released = threading.Event()
 def waits(request):
-    time.sleep(2)
+    print("WAITS", flush=True)
+    released.wait()
     return PlainTextResponse("waited")
 async def light(request): return PlainTextResponse("light")
-app = Starlette(routes=[Route("/waits", waits), Route("/light", light)])
+async def release(request):
+    released.set()
+    return PlainTextResponse("")
+async def again(request):
+    released.clear()
+    return PlainTextResponse("")
+app = Starlette(routes=[Route("/" + f.__name__, f) for f in (waits, light, release, again)])
 """
 
 
@@ -120,12 +129,12 @@ def test_endpoints_that_wait_hold_up_no_other(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(WAITS)
     with running(tmp_path, "shop:app") as server, ThreadPoolExecutor(20) as pool:
         # The second wave finds the slots that the first one made.
-        for _ in range(2):
+        for wave in (1, 2):
+            server.get("/again")
             waves = [pool.submit(lambda: server.get("/waits").read()) for _ in range(20)]
-            time.sleep(0.5)
-            began = time.monotonic()
+            wait_until(lambda: server.output().count("WAITS") == 20 * wave)
             assert server.get("/light").read() == b"light"
-            assert time.monotonic() - began < 1
+            server.get("/release")
             assert [wave.result() for wave in waves] == [b"waited"] * 20
 
 
@@ -238,7 +247,7 @@ def test_stock_granian_serves_what_wrap_returns(directory: Path) -> None:
         assert len(server.get("/plenty").read()) == 200_000_000
         assert server.get("/fails").status == 500
         assert server.get("/background").read() == b"x"
-        server.wait_for("AFTER", 5)
+        server.wait_for("AFTER")
         server.stop()
         assert "DOWN" in server.output()
         assert "ValueError: endpoint" in server.output()

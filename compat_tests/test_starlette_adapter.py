@@ -162,7 +162,7 @@ def test_what_needs_the_loop_goes_there(serve: Any) -> None:
     assert (answer.status, answer.body, ("x-pot", "yes") in answer.headers) == (418, b"tea", True)
     assert server.ask("GET", "/broken").body.decode() == f"broken handled on {server.thread.name}"
     assert server.ask("GET", "/background").body == b"ok"
-    assert app.state.done.wait(5)
+    assert app.state.done.wait(120)
     assert server.ask("GET", "/streamed").body == b"ab"
     assert server.ask("GET", "/latin").status == 500  # RSGI cannot carry it, and says so
     assert "--transport asgi" in str(server.errors[-1])
@@ -208,12 +208,12 @@ def test_past_the_bound_the_answer_is_503(serve: Any, middleware: Any) -> None:
     release = threading.Event()
 
     def endpoint(request: Request) -> Response:
-        release.wait(10)
+        release.wait(120)
         return PlainTextResponse("ok")
 
     server = serve(Starlette(routes=[Route("/", endpoint)], middleware=middleware), limit=1, backlog=1)
     answers = [server.begin("GET", "/")]
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 120
     while server.executor.busy_slots < 1 and time.monotonic() < deadline:
         time.sleep(0.002)
     answers.append(server.begin("GET", "/"))

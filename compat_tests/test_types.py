@@ -30,7 +30,7 @@ follow_imports = normal
 
 
 def run(*command: str) -> str:
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, text=True, timeout=600,
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, text=True, timeout=1800,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,11 @@ class Runs:
         return set(self.plain.passed - self.ours.passed)
 
 
-@pytest.fixture(scope="module", params=[STARLETTE, FASTAPI], ids=lambda chosen: chosen.package)
+def in_one_process(suite: Suite) -> Any:
+    return pytest.param(suite, id=suite.package, marks=pytest.mark.xdist_group(suite.package))
+
+
+@pytest.fixture(scope="module", params=[in_one_process(STARLETTE), in_one_process(FASTAPI)])
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     chosen: Suite = request.param
     archive = fetch(chosen.package)

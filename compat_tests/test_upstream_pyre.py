@@ -21,7 +21,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     root = pyre.unpack(tmp_path_factory.mktemp("pyre"))
-    return pyre.PyreRun(root, tmp_path_factory.mktemp("report") / "pyre.xml").results(170)
+    return pyre.PyreRun(root, tmp_path_factory.mktemp("report") / "pyre.xml").results(1800)
 
 
 def test_as_many_pass_as_on_pyre(results: Results, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ CHOSEN = [
 
 
 def run(command: list[str], **env: str) -> str:
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, text=True, timeout=300,
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, text=True, timeout=1800,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout.strip()

@@ -214,11 +214,11 @@ def test_a_link_carries_frames_both_ways_and_tells_of_its_end() -> None:
             one.write(protocol.frame(protocol.BODY, 0, n, b"x" * n))
         one.write(protocol.frame_head(protocol.BODY, protocol.END, 500, len(large)))
         one.write(large)
-        await asyncio.wait_for(ended, 10)
+        await asyncio.wait_for(ended, 120)
         assert [(frame[2], len(frame[3])) for frame in received] == [(n, n) for n in range(1, 500)] + [(500, len(large))]
         assert received[-1][3] == large
         two.close()
-        assert await asyncio.wait_for(closed, 5) is None
+        assert await asyncio.wait_for(closed, 120) is None
 
     asyncio.run(talk())
 
@@ -233,7 +233,7 @@ def test_a_link_closes_on_what_it_does_not_understand(noise: bytes) -> None:
         closed = loop.create_future()
         Link(loop, ours, protocol.FROM_LANE, lambda *frame: None, closed.set_result)
         theirs.sendall(noise)
-        assert isinstance(await asyncio.wait_for(closed, 5), protocol.ProtocolError)
+        assert isinstance(await asyncio.wait_for(closed, 120), protocol.ProtocolError)
         theirs.close()
 
     asyncio.run(talk())

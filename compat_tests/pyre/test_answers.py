@@ -126,7 +126,7 @@ def test_header_with_several_values_is_sent_several_times(client: TestClient, la
 def test_redirect_is_percent_encoded(client: TestClient) -> None:
     import http.client
 
-    connection = http.client.HTTPConnection(client.host, client.port, timeout=5)
+    connection = http.client.HTTPConnection(client.host, client.port, timeout=120)
     connection.request("GET", "/def/redirect")
     response = connection.getresponse()
     assert (response.status, response.getheader("location")) == (302, "/%C3%A4%20b")

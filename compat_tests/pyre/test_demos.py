@@ -30,7 +30,7 @@ def demo(name: str, directory: Path) -> Iterator[str]:
 
 
 def test_agent(tmp_path: Path) -> None:
-    with demo("agent", tmp_path) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with demo("agent", tmp_path) as url, httpx.Client(base_url=url, timeout=120) as client:
         with client.stream("GET", "/chat/bob", params={"prompt": "gil"}) as response:
             assert response.headers["content-type"] == "text/event-stream"
             events = "".join(response.iter_text()).strip().split("\n\n")
@@ -64,7 +64,7 @@ def check_tools(url: str) -> None:
 
 def test_data(tmp_path: Path) -> None:
     pytest.importorskip("numpy", reason="has no wheel for this interpreter")
-    with demo("data", tmp_path) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with demo("data", tmp_path) as url, httpx.Client(base_url=url, timeout=120) as client:
         assert client.get("/series").json() == ["ACME", "BOLT", "CORE"]
         assert client.put("/series/TINY", json={"values": [1, 2, 3, 4]}).status_code == 201
         assert client.put("/series/TINY", json={"values": ["x"]}).status_code == 422
@@ -91,7 +91,7 @@ def test_data(tmp_path: Path) -> None:
 
 def test_shop(tmp_path: Path) -> None:
     account = {"name": "alice", "password": "correct horse"}
-    with demo("shop", tmp_path) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with demo("shop", tmp_path) as url, httpx.Client(base_url=url, timeout=120) as client:
         assert client.post("/accounts", json=account).status_code == 201
         assert client.post("/accounts", json=account).json() == {"error": "'alice' is taken"}
         assert client.post("/accounts", json={"name": "A", "password": "x"}).json()["parameter"] == "account"
@@ -116,7 +116,7 @@ def test_shop(tmp_path: Path) -> None:
         assert put.json() == {"size": len(picture)}
         assert client.get("/items/1/picture").content == picture
         assert client.put("/items/1/picture", content=b"x").status_code == 400
-        with httpx.Client(base_url=url, timeout=20) as other:
+        with httpx.Client(base_url=url, timeout=120) as other:
             other.post("/accounts", json={**account, "name": "bob"})
             other.post("/sessions", json={**account, "name": "bob"})
             assert other.delete("/items/1").status_code == 403

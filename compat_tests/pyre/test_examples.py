@@ -120,7 +120,7 @@ def serving(examples: Path, name: str, directory: Path, python: str | None) -> I
     with started(command, directory, port, ready) as server:
         for _ in range(100):
             with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"http://127.0.0.1:{port}/", timeout=5)
+                httpx.get(f"http://127.0.0.1:{port}/", timeout=120)
                 break
             if server.process.poll() is not None:
                 pytest.fail(server.output())
@@ -129,7 +129,7 @@ def serving(examples: Path, name: str, directory: Path, python: str | None) -> I
 
 def answers(address: str, name: str) -> list[tuple[int, str, Any]]:
     found: list[tuple[int, str, Any]] = []
-    with httpx.Client(base_url=f"http://{address}", timeout=20) as client:
+    with httpx.Client(base_url=f"http://{address}", timeout=120) as client:
         for call in CALLS[name]:
             response = client.request(call.method, call.path, json=call.json, content=call.content, files=call.files)
             kind = response.headers["content-type"].partition(";")[0]

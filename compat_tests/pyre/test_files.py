@@ -48,7 +48,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 
 def raw_get(client: TestClient, target: str, **headers: str) -> tuple[int, bytes, http.client.HTTPMessage]:
-    connection = http.client.HTTPConnection(client.host, client.port, timeout=5)
+    connection = http.client.HTTPConnection(client.host, client.port, timeout=120)
     connection.request("GET", target, headers=headers)
     response = connection.getresponse()
     return response.status, response.read(), response.headers

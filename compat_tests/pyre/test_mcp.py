@@ -100,7 +100,7 @@ def test_official_client(client: TestClient) -> None:
             await use(session, REVISIONS, plain(await session.initialize()))
             await session.send_ping()
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 120))
 
 
 def test_official_client_without_a_handshake(client: TestClient) -> None:
@@ -115,7 +115,7 @@ def test_official_client_without_a_handshake(client: TestClient) -> None:
             assert session.server_info.name == "pyre-mcp"
             await use(session, mcp_modern.REVISIONS, {})
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 120))
 
 
 META = {

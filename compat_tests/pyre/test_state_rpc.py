@@ -42,7 +42,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"unix://{path}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(120)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ state["from-child"] = "yes"
 print(state.incr("both", 5))
 """
     SharedState(server.url).incr("both", 1)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True)
     assert (done.stdout.strip(), server.backend.get("from-child")) == ("6", b"yes")
 
 

@@ -28,6 +28,9 @@ _SESSION = re.compile(rb"(session=[^.;]*)\.[^;]*")
 _BOUNDARY = re.compile(rb"multipart/byteranges; boundary=([0-9a-f]+)")
 _LONGEST_SHOWN = 300
 
+# Aspect -> what the reference showed of it, and what the tested server did.
+Differences = dict[str, tuple[str, str]]
+
 
 def _shown(data: bytes) -> str:
     text = ascii(data)

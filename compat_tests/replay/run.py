@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.servers import freelane, peers_python, serve, uvicorn
 
 from .case import Case
+from .compare import Differences, differences
 from .wire import Observation, Session
 
 TARGET = "compat_tests.replay.app"
@@ -32,17 +33,17 @@ class Replayer:
 
     port: int
     journal: Path
-    kept: dict[str, list[Observation]] = field(default_factory=dict)
+    kept: dict[tuple[str, float], list[Observation]] = field(default_factory=dict)
 
-    def trace(self, case: Case) -> list[Observation]:
-        if case.name not in self.kept:
-            self.kept[case.name] = self.replay(case)
-        return self.kept[case.name]
+    def trace(self, case: Case, patience: float = 1.0) -> list[Observation]:
+        if (case.name, patience) not in self.kept:
+            self.kept[case.name, patience] = self.replay(case, patience)
+        return self.kept[case.name, patience]
 
-    def replay(self, case: Case) -> list[Observation]:
+    def replay(self, case: Case, patience: float = 1.0) -> list[Observation]:
         # The token has the same length each time: it is part of a path that some answers are as long as.
         token = f"{re.sub(r'[^a-z0-9]+', '-', case.name.lower())}-{next(_numbers):06d}"
-        session = Session(self.port, self.journal, token)
+        session = Session(self.port, self.journal, token, patience)
         try:
             case.script(session)
         finally:
@@ -56,6 +57,15 @@ class Pair:
 
     reference: Replayer
     tested: Replayer
+
+    def differences(self, case: Case, as_wanted: Callable[[Differences], bool], *, reason_phrase: bool = True) -> Differences:
+        """Where the answers differ. What is not wanted is asked for again with ten times the patience: a busy machine is slow."""
+        for patience in (1.0, 10.0):
+            seen = self.reference.trace(case, patience), self.tested.trace(case, patience)
+            found = differences(*seen, reason_phrase=reason_phrase)
+            if as_wanted(found):
+                break
+        return found
 
 
 @contextmanager

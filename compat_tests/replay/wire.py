@@ -82,6 +82,7 @@ class Reader:
 class Connection:
     sock: socket.socket
     trace: list[Observation]
+    patience: float = 1.0  # what every wait is multiplied by
     reader: Reader = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,14 +141,14 @@ class Connection:
 
     def end(self, wait: float = 1.0) -> None:
         """Records whether the server closes the connection within ``wait`` seconds."""
-        self.sock.settimeout(wait)
+        self.sock.settimeout(wait * self.patience)
         try:
             left = self.reader.rest()
             self.trace.append(Fact("end", "closed" if not left else f"closed after {left!r}"))
         except TimeoutError:
             self.trace.append(Fact("end", "kept open"))
         finally:
-            self.sock.settimeout(TIMEOUT_SECONDS)
+            self.sock.settimeout(TIMEOUT_SECONDS * self.patience)
 
     def send_frame(self, opcode: int, payload: bytes = b"", *, final: bool = True, masked: bool = True) -> None:
         self.send(encode(opcode, payload, final=final, masked=masked))
@@ -179,13 +180,14 @@ class Session:
     port: int
     journal: Path
     token: str
+    patience: float = 1.0
     trace: list[Observation] = field(default_factory=list)
     connections: list[Connection] = field(default_factory=list)
 
     def open(self) -> Connection:
-        sock = socket.create_connection((HOST, self.port), timeout=TIMEOUT_SECONDS)
+        sock = socket.create_connection((HOST, self.port), timeout=TIMEOUT_SECONDS * self.patience)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        made = Connection(sock, self.trace)
+        made = Connection(sock, self.trace, self.patience)
         self.connections.append(made)
         return made
 
@@ -200,7 +202,7 @@ class Session:
     def noted(self, lines: int, wait: float = 3.0) -> None:
         """Records what the app noted, once there are ``lines`` of it or ``wait`` seconds have passed."""
         path = self.journal / self.token
-        deadline = time.monotonic() + wait
+        deadline = time.monotonic() + wait * self.patience
         seen: list[str] = []
         while time.monotonic() < deadline:
             seen = path.read_text().splitlines() if path.exists() else []

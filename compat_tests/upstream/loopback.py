@@ -138,7 +138,7 @@ class Loopback:
             # TestClient cancels what a server would let end: the app has been told of the disconnect.
             # anyio cancels again and again, so that a plain wait would end at once.
             with anyio.CancelScope(shield=True):
-                await asyncio.wait([running], timeout=2)
+                await asyncio.wait([running], timeout=60)
             running.cancel()
             if errors.raised is None:
                 raise

@@ -68,7 +68,7 @@ class PyreRun(Run):
         self.log = report.with_suffix(".log")
         command = [sys.executable, "-m", "pytest", "tests", "-q", "-p", "no:cacheprovider"]
         command += ["-p", "compat_tests.upstream.asyncio_marks", "-p", "no:randomly"]
-        command += ["-o", "faulthandler_timeout=60", "-o", "faulthandler_exit_on_timeout=true", f"--junitxml={report}"]
+        command += ["-o", "faulthandler_timeout=600", "-o", "faulthandler_exit_on_timeout=true", f"--junitxml={report}"]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(root)])}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(command, cwd=root, env=env, stdout=output, stderr=subprocess.STDOUT)

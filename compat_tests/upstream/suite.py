@@ -42,7 +42,7 @@ def fetch(package: str) -> Path:
     if not archive.exists():
         directory.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", package]
-        subprocess.run([*command, "-d", str(directory), wanted], check=True, timeout=300)
+        subprocess.run([*command, "-d", str(directory), wanted], check=True, timeout=1200)
     return archive
 
 
@@ -68,7 +68,7 @@ class Run:
         self.report = report
         self.log = report.with_suffix(".log")
         command = [sys.executable, "-m", "pytest", "tests", "-q", "-p", "no:cacheprovider"]
-        command += ["-o", "faulthandler_timeout=60", "-o", "faulthandler_exit_on_timeout=true"]
+        command += ["-o", "faulthandler_timeout=600", "-o", "faulthandler_exit_on_timeout=true"]
         command += [f"--junitxml={report}", *options]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(root)])}
         with self.log.open("wb") as output:

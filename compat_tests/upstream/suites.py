@@ -11,18 +11,18 @@ STARLETTE = Suite(
     ("-k", "asyncio", "--ignore=tests/middleware/test_opentelemetry.py"),
     expected.STARLETTE,
     least=565,  # of the 611 of Starlette 1.10
-    seconds=300,
+    seconds=1800,
 )
 FASTAPI = Suite(
     "fastapi",
     (
         # One process: with and without freelane at once, two runs keep two cores busy, and
         # tests that share ./static and ./log.txt cannot meet.
-        *("-k", "not trio", "-o", "timeout=60"),
+        *("-k", "not trio", "-o", "timeout=600"),
         # Not about serving: codspeed's benchmarks, and the release script.
         *("--ignore=tests/benchmarks", "--ignore=tests/memory_benchmarks", "--ignore=tests/test_prepare_release.py"),
     ),
     expected.FASTAPI,
     least=4800,  # of the 4830 or so of FastAPI 0.165 that the packages here let pass
-    seconds=540,
+    seconds=3600,
 )
