@@ -17,6 +17,7 @@ OLDEST = (0, 161)
 NEWEST = (0, 165)
 
 PRIVATE = (
+    "fastapi._compat:get_missing_field_error",
     "fastapi.applications:ExceptionTelemetryMiddleware",
     "fastapi.dependencies.models:_get_cache_key",
     "fastapi.dependencies.models:_get_oauth_scopes",
