@@ -6,6 +6,11 @@ compat_tests/test_framework_contract.py.
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import importlib
+import inspect
+
 from freelane.adapters.compat import versions
 
 # The Starlette releases that the compiled path is tested with, both ends included.
@@ -37,7 +42,28 @@ ROUTING = (
 )
 ENDPOINT = ("starlette.routing:Request", "starlette.routing:wrap_app_handling_exceptions")
 THREADS = ("anyio.to_thread:run_sync", "starlette.concurrency:run_in_threadpool")
+DISPATCH = (
+    "starlette.middleware.base:BaseHTTPMiddleware.__call__",
+    "starlette.middleware.base:_CachedRequest",
+    "starlette.middleware.base:_CachedRequest.wrapped_receive",
+    "starlette.middleware.base:_StreamingResponse",
+    "starlette.middleware.base:_StreamingResponse.__call__",
+)
 RESPONSE = "starlette.responses:Response.__call__"
+
+
+# Digests of the sources of BaseHTTPMiddleware that ``adapters.starlette.dispatch`` was written after.
+KNOWN_DISPATCH = ("c161ef5c0c4712ab",)
+
+
+@functools.cache
+def knows_dispatch() -> bool:
+    """Whether the installed BaseHTTPMiddleware is one that is known, by what its code is."""
+    try:
+        source = inspect.getsource(importlib.import_module("starlette.middleware.base").BaseHTTPMiddleware)
+    except OSError:
+        return False
+    return hashlib.sha256(source.encode()).hexdigest()[:16] in KNOWN_DISPATCH
 
 
 def obstacle() -> str:

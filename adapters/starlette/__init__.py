@@ -55,13 +55,13 @@ class AdaptedStarlette:
     @property
     def direct(self) -> bool:
         """Whether some requests may be answered on the server's threads."""
-        if self.router is None or self.obstacle:
+        if self.reader is None or self.router is None or self.obstacle or stack.on_loop(self.app):
             return False
         return any(type(entry) is Entry and entry.plan.lane == "free" for *_, entry in self.router.table.rows)
 
     def describe(self) -> list[Served]:
         """How each HTTP route is served, as far as the app's table tells."""
-        return [] if self.router is None else list(served(self.router, self.obstacle))
+        return [] if self.router is None else list(served(self.router, self.obstacle or stack.on_loop(self.app)))
 
     def bind(self, gateway: Any) -> Direct | None:
         """The direct way for one gateway's requests, where there is one."""

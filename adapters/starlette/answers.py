@@ -19,7 +19,7 @@ from starlette.requests import Request
 
 from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.starlette.layers import Stack
-from freelane.adapters.starlette.plan import ASGIApp, Closing, Delegate, Entry
+from freelane.adapters.starlette.plan import ASGIApp, Closing, Delegate, Entry, Plan
 from freelane.adapters.starlette.threads import ThreadCalls, as_awaited, thread_name
 from freelane.fastcore.asgi.http import HTTPExchange
 
@@ -41,7 +41,7 @@ class Answers:
     that are not the framework's own.
     """
 
-    def __init__(self, behind: ASGIApp, gateway: Any, calls: ThreadCalls | None, layers: Stack | None = None) -> None:
+    def __init__(self, behind: ASGIApp, gateway: Any, calls: ThreadCalls | None, layers: Stack) -> None:
         self.behind = behind
         self.gateway = gateway
         self.calls = calls
@@ -50,7 +50,7 @@ class Answers:
     def layered_answer(self, entry: Entry) -> Answer:
         """For the loop lane, behind the user's layers."""
         answer, layers = self.answer(entry), self.layers
-        if layers is None:
+        if layers.is_empty:
             return answer
 
         async def admitted(exchange: HTTPExchange) -> None:
@@ -65,7 +65,7 @@ class Answers:
     def layered_serve(self, entry: Entry) -> Serve | None:
         """For the free lane, behind the user's layers."""
         serve, layers = self.serve(entry), self.layers
-        if serve is None or layers is None:
+        if serve is None or layers.is_empty:
             return serve
 
         def admitted(exchange: HTTPExchange, body: bytes | None) -> ASGIApp | None:
@@ -83,11 +83,10 @@ class Answers:
 
     def answer(self, entry: Entry) -> Answer:
         """For the loop lane."""
-        plan, call, go_behind = entry.plan, entry.plan.call, self.go_behind
+        plan, go_behind = entry.plan, self.go_behind
+        call = self.on_loop(plan)
         if call is None:
             return self.through_layers(entry)
-        if plan.lane == "free":
-            call = self.on_thread(call)
         reads, opens = plan.body, plan.opened
 
         async def answer(exchange: HTTPExchange) -> None:
@@ -124,6 +123,10 @@ class Answers:
             await go_behind(exchange, rest)
 
         return answer
+
+    def on_loop(self, plan: Plan) -> Callable[..., Awaitable[Any]] | None:
+        """The plan's call as a coroutine function."""
+        return self.on_thread(plan.call) if plan.call is not None and plan.lane == "free" else plan.call
 
     def on_thread(self, call: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
         """``call`` on the worker's executor; on anyio's threads under a server that gives none."""
@@ -214,12 +217,6 @@ def run(tasks: list[BackgroundTask]) -> BaseException | None:
     except BaseException as exc:
         return as_awaited(exc)
     return None
-
-
-async def continue_scope(scope: Any, receive: Any, send: Any) -> None:
-    """What stands behind the app's layers when they are entered late."""
-    app: ASGIApp = scope.pop("freelane.continue")
-    await app(scope, receive, send)
 
 
 @dataclass(slots=True)

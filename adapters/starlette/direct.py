@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from freelane.adapters.compat import versions
+from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.starlette import stack
-from freelane.adapters.starlette.answers import Answers, continue_scope
+from freelane.adapters.starlette.answers import Answer, Answers, Outcome, is_plain
+from freelane.adapters.starlette.dispatch import Dispatch
 from freelane.adapters.starlette.plan import Entry
 from freelane.adapters.starlette.reader import Reader, radix
 from freelane.adapters.starlette.routing import CompiledRouter
+from freelane.adapters.starlette.sections import Endpoint, Node, Rest, Section
 from freelane.adapters.starlette.threads import ThreadCalls, overloaded
+from freelane.fastcore.asgi.http import HTTPExchange
 from freelane.fastcore.routing.dispatcher import Dispatcher, Guard, Table, Target
 
 
@@ -22,17 +25,23 @@ class Direct:
         self.app = app
         self.router = router
         self.stack = app.middleware_stack
-        self.layers = stack.users(app, reader)
-        self.marks = (*reader.marks(app), *(self.layers.marks if self.layers else ()))
-        self.watch = versions.watch((*reader.around, *reader.watched_globals, *(self.layers.names if self.layers else ())))
+        self.parts = stack.parts(app, reader)
+        chains = [part.chain for part in self.parts]
+        self.dispatched = [part.dispatch for part in self.parts if part.dispatch is not None]
+        self.marks = (
+            *reader.marks(app),
+            *(mark for chain in chains for mark in chain.marks),
+            *((layer, "dispatch_func", layer.dispatch_func) for layer in self.dispatched),
+        )
+        names = {name for chain in chains for name in chain.names}
+        if self.dispatched:
+            names.update(starlette_gate.DISPATCH)
+        self.watch = versions.watch((*reader.around, *reader.watched_globals, *sorted(names)))
         root_path = reader.root_path(app)
-        self.constants = {
-            "app": app,
-            "router": app.router,
-            "root_path": gateway.root_path or root_path,
-            "starlette.exception_handlers": stack.handlers(app),
-        }
-        self.answers = Answers(stack.entered_behind(app, continue_scope), gateway, calls, self.layers)
+        # What the scope has of the app's: from the beginning, and around its router.
+        self.outer = {"app": app, "root_path": gateway.root_path or root_path}
+        self.inner = {"router": app.router, "starlette.exception_handlers": stack.handlers(app)}
+        self.answers = Answers(self.parts[-1].behind, gateway, calls, self.parts[-1].chain)
         # Guards the making of a new table.
         self.lock = threading.Lock()
         self.dispatcher = Dispatcher(
@@ -57,14 +66,41 @@ class Direct:
             return None
         own, plan = entry.guard, entry.plan.guard
         guard = Guard(own.attributes + plan.attributes, own.sizes + plan.sizes, own.places, own.absent, plan.watches)
+        if self.dispatched:
+            return Target(guard, self.outer, self.dispatched_answer(entry))
         return Target(
             guard,
-            {**self.constants, **entry.constants},
+            {**self.outer, **self.inner, **entry.constants},
             self.answers.layered_answer(entry),
             self.answers.layered_serve(entry),
             fresh=entry.fresh or None,
             body=entry.plan.body,
         )
+
+    def dispatched_answer(self, entry: Entry) -> Answer:
+        """As ``Answers.answer``, behind middleware with a ``dispatch``."""
+        node: Node = Endpoint(entry, self.answers.on_loop(entry.plan), self.inner, Outcome, is_plain)
+        for part in reversed(self.parts):
+            node = Section(node, part.chain, part.behind, part.itself)
+            if part.dispatch is not None:
+                node = Dispatch(part.dispatch, node)
+
+        async def answer(exchange: HTTPExchange) -> None:
+            scope = exchange.scope
+            # The middleware does not see what routing found.
+            params = dict.pop(scope, "path_params")
+            found = await node(scope, exchange.receive, exchange.send, params)
+            if type(found) is Rest:
+                app = found.app
+            elif exchange.respond_now(found.status, found.headers, found.body):  # type: ignore[union-attr]
+                if found.end is not None and (left := await found.end(None)) is not None:  # type: ignore[union-attr]
+                    raise left
+                return
+            else:
+                app = found.again  # type: ignore[union-attr]
+            await app(scope, exchange.receive, exchange.send)
+
+        return answer
 
     def renew(self) -> None:
         """Read the routes again if they changed, unless another thread is about to."""

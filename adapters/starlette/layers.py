@@ -45,10 +45,10 @@ class Layer:
         """Whether the layer lets the request through as it is."""
         return True
 
-    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes) -> Whole | None:
+    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool = False) -> Whole | None:
         """The headers and body of a whole response behind the layer; None if the layer itself must say.
 
-        Changes none of what it is given.
+        Changes none of what it is given. ``streamed``: whether the layer sees the body as part of a stream.
         """
         return headers, body
 
@@ -72,7 +72,7 @@ class CORS(Layer):
     def admit(self, scope: Any) -> bool:
         return scope["method"] != "OPTIONS"
 
-    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes) -> Whole | None:
+    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool = False) -> Whole | None:
         origin = find(scope["headers"], b"origin")
         allowed = origin is not None and self.layer.is_allowed_origin(origin.decode("latin-1"))
         if self.layer.simple_headers == self.simple and not any(name in self.names for name, _ in headers):
@@ -109,7 +109,11 @@ class GZip(Layer):
         )
     )
 
-    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes) -> Whole | None:
+    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool = False) -> Whole | None:
+        if streamed and body:
+            if any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"]):
+                return None  # its pieces are compressed one by one
+            return replay(self.layer, scope, status, headers, body, True)
         if len(body) < self.layer.minimum_size:
             return headers, body
         if len(body) >= getattr(self.layer, "thread_minimum_size", 1 << 62):
@@ -169,6 +173,7 @@ class Stack:
     def __init__(self, layers: list[Layer]) -> None:
         self.inward = tuple(layer.admit for layer in layers if type(layer).admit is not Layer.admit)
         self.outward = tuple(layer.leave for layer in reversed(layers) if type(layer).leave is not Layer.leave)
+        self.is_empty = not layers
         self.names = tuple(name for layer in layers for name in layer.code)
         self.marks = tuple(mark for layer in layers for mark in layer.marks())
 
@@ -179,11 +184,11 @@ class Stack:
                 return False
         return True
 
-    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes) -> Whole | None:
+    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool = False) -> Whole | None:
         """The response as the outermost layer sends it; None if the layers themselves must say."""
         try:
             for leave in self.outward:
-                left = leave(scope, status, headers, body)
+                left = leave(scope, status, headers, body, streamed)
                 if left is None:
                     return None
                 headers, body = left
@@ -221,13 +226,15 @@ def passes(layer: Any, scope: Any) -> bool:
     return bool(reached)
 
 
-def replay(layer: Any, scope: Any, status: int, headers: RawHeaders, body: bytes) -> Whole | None:
+def replay(layer: Any, scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool = False) -> Whole | None:
     """What the layer makes of a whole response; None if that is no whole response."""
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": status, "headers": list(headers)})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": streamed})
+        if streamed:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -235,6 +242,6 @@ def replay(layer: Any, scope: Any, status: int, headers: RawHeaders, body: bytes
     around = copy.copy(layer)
     around.app = app
     finish(around(scope, never, send))
-    if len(sent) != 2 or sent[0]["status"] != status or sent[1].get("more_body"):
+    if len(sent) != 2 + streamed or sent[0]["status"] != status or sent[-1].get("more_body"):
         return None
-    return sent[0]["headers"], sent[1].get("body", b"")
+    return sent[0]["headers"], b"".join([message.get("body", b"") for message in sent[1:]])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 
-from freelane.adapters.compat import versions
+from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.starlette.layers import Stack, compiled
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routing import CompiledRouter
+from freelane.adapters.starlette.sections import continue_scope
 
 
 def layers(app: Any) -> list[Any] | None:
@@ -54,20 +57,59 @@ def obstacle(app: Any, reader: Reader) -> str:
     if around is None:
         return "a middleware hides what it wraps"
     for layer in around:
-        if type(layer) not in reader.layers and compiled(layer) is None:
+        if type(layer) not in reader.layers and compiled(layer) is None and not is_dispatch(layer):
             return f"{type(layer).__name__} runs around every endpoint"
     if not reader.own_router(app.router):
         return "the app's router has middleware or matching of its own"
     return reader.watched(app)
 
 
-def users(app: Any, reader: Reader) -> Stack | None:
-    """The compiled form of the layers that are not the framework's own; None where there are none.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Layers inside ``dispatch``, a BaseHTTPMiddleware (None for the outermost), down to the next one.
 
-    For an app without an ``obstacle``.
+    ``chain`` is the compiled form of the user's among them, ``behind`` copies of all of them
+    around ``continue_scope``, ``itself`` the outermost of them in the app.
     """
-    found = [compiled(layer) for layer in layers(app) or () if type(layer) not in reader.layers]
-    return Stack([layer for layer in found if layer is not None]) if found else None
+
+    dispatch: Any
+    chain: Stack
+    behind: Any
+    itself: Any
+
+
+def parts(app: Any, reader: Reader) -> list[Part]:
+    """The layers of an app without an ``obstacle``, from the outermost to the one around its router."""
+    found: list[Part] = []
+    dispatch, inside, itself = None, [], app.middleware_stack
+    for layer in [*(layers(app) or ()), None]:
+        if layer is not None and not is_dispatch(layer):
+            inside.append(layer)
+            continue
+        chain = [made for own in inside if type(own) not in reader.layers and (made := compiled(own)) is not None]
+        found.append(Part(dispatch, Stack(chain), around(inside, continue_scope), itself))
+        if layer is not None:
+            dispatch, inside, itself = layer, [], layer.app
+    return found
+
+
+def is_dispatch(layer: Any) -> bool:
+    """Whether the layer's code is BaseHTTPMiddleware's around a function of the user's."""
+    return (
+        isinstance(layer, BaseHTTPMiddleware)
+        and type(layer).__call__ is BaseHTTPMiddleware.__call__
+        and "__call__" not in vars(layer)
+        and starlette_gate.knows_dispatch()
+        and not versions.replaced(starlette_gate.DISPATCH)
+    )
+
+
+def on_loop(app: Any) -> str:
+    """What of the user's runs on the loop around every endpoint, in words; empty where nothing does."""
+    for layer in layers(app) or ():
+        if is_dispatch(layer):
+            return f"{type(layer).__name__} runs around every endpoint, on the loop"
+    return ""
 
 
 def handlers(app: Any) -> Any:
@@ -78,10 +120,10 @@ def handlers(app: Any) -> Any:
     return {}, {}
 
 
-def entered_behind(app: Any, inner: Any) -> Any:
-    """The app's layers around another ASGI app."""
-    for layer in reversed(layers(app) or ()):
-        around = copy.copy(layer)
-        around.app = inner
-        inner = around
+def around(layers: list[Any], inner: Any) -> Any:
+    """Copies of the layers around another ASGI app."""
+    for layer in reversed(layers):
+        outer = copy.copy(layer)
+        outer.app = inner
+        inner = outer
     return inner
