@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import fastapi.routing
@@ -22,8 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route, Router
 
 from freelane.adapters.compat import fastapi_gate as fastapi_names
-from freelane.adapters.compat import starlette_gate as starlette_names
-from freelane.adapters.compat import versions
+from freelane.adapters.compat import known, versions
 from freelane.adapters.fastapi.plan import make_plan
 from freelane.adapters.fastapi.reader import FastAPIReader
 from freelane.adapters.registry import adapt
@@ -349,18 +349,25 @@ def test_a_response_class_is_used_as_it_is() -> None:
     assert found.compiled and found.lane == "free"
 
 
-@pytest.mark.parametrize("names", [fastapi_names, starlette_names], ids=["fastapi", "starlette"])
-def test_an_unknown_release_is_served_by_its_own_code_and_said_once(names: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+CHANGED = {"fastapi": "fastapi.routing:get_request_handler", "starlette": "starlette.routing:Route.matches"}
+
+
+@pytest.mark.parametrize("package", CHANGED)
+def test_a_release_that_changed_a_function_is_served_by_its_own_code_and_said_once(
+    package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     said: list[str] = []
-    monkeypatch.setattr(names, "OLDEST", (0, 1))
-    monkeypatch.setattr(names, "NEWEST", (0, 1))
+    table = known.KNOWN[package] | {CHANGED[package]: {"as it was": "0.1.0"}}
+    monkeypatch.setitem(known.KNOWN, package, table)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(versions, "changed_functions", versions.changed_functions.__wrapped__)
     monkeypatch.setattr(versions, "told", set())
     monkeypatch.setattr(versions.logger, "warning", lambda text, *values: said.append(text % values))
     for _ in range(2):
         adapted = adapt(one_route(asked))
         assert adapted.router is None and not adapted.direct  # type: ignore[attr-defined]
         assert adapted.bind(None) is None
-    assert len(said) == 1 and "is not one that freelane can compile" in said[0]
+    assert len(said) == 1 and f" has changed {CHANGED[package]}: its own code" in said[0]
 
 
 def test_a_name_that_moved_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
-"""Every private name of FastAPI, pydantic and OpenTelemetry that this adapter uses, and the versions it knows.
+"""Every private name of FastAPI, pydantic and OpenTelemetry that this adapter uses.
 
-A name that has moved, or a version that is not known, takes FastAPI's own path. Tested by
+A name that has moved, or a function that is not one of those in ``known``, takes FastAPI's own path. Tested by
 compat_tests/test_framework_contract.py.
 """
 
@@ -12,52 +12,50 @@ from typing import Any
 
 from freelane.adapters.compat import starlette_gate, versions
 
-# The FastAPI releases that the compiled path is tested with, both ends included.
-OLDEST = (0, 161)
-NEWEST = (0, 165)
-
 PRIVATE = (
     "fastapi._compat:get_missing_field_error",
-    "fastapi.applications:ExceptionTelemetryMiddleware",
-    "fastapi.dependencies.models:_get_cache_key",
-    "fastapi.dependencies.models:_get_oauth_scopes",
-    "fastapi.dependencies.models:_is_async_gen_callable",
-    "fastapi.dependencies.models:_is_coroutine_callable",
-    "fastapi.dependencies.models:_is_gen_callable",
-    "fastapi.dependencies.utils:_get_form_models",
-    "fastapi.dependencies.utils:_get_param_aliases",
-    "fastapi.dependencies.utils:_get_param_model",
-    "fastapi.dependencies.utils:_is_json_field",
-    "fastapi.dependencies.utils:_should_embed_body_fields",
-    "fastapi.dependencies.utils:_solve_generator",
     "fastapi.dependencies.utils:request_body_to_args",
     "fastapi.dependencies.utils:request_params_to_args",
-    "fastapi.middleware.asyncexitstack:AsyncExitStackMiddleware",
-    "fastapi.routing:_EffectiveRouteContext",
-    "fastapi.routing:_FASTAPI_SCOPE_KEY",
-    "fastapi.routing:_IncludedRouter",
-    "fastapi.routing:_build_response_args",
-    "fastapi.routing:_extract_endpoint_context",
+    "fastapi.dependencies.utils:solve_dependencies",
     "fastapi.routing:get_request_handler",
     "fastapi.routing:request_response",
     "fastapi.routing:serialize_response",
 )
 
-# Private names that the newer of those releases have: limits of bodies, then of forms.
+# Private names that newer releases have; ``older_fastapi`` knows what the older ones have instead.
 OPTIONAL = (
     "fastapi._body_limit:get_body_limit_error",
     "fastapi.applications:AppBodyLimitMiddleware",
+    "fastapi.dependencies.models:_get_cache_key",
+    "fastapi.dependencies.models:_get_oauth_scopes",
+    "fastapi.dependencies.models:_is_async_gen_callable",
+    "fastapi.dependencies.models:_is_coroutine_callable",
+    "fastapi.dependencies.models:_is_gen_callable",
+    "fastapi.dependencies.utils:_get_param_aliases",
+    "fastapi.dependencies.utils:_get_param_model",
+    "fastapi.dependencies.utils:_is_json_field",
+    "fastapi.dependencies.utils:_should_embed_body_fields",
+    "fastapi.dependencies.utils:_solve_generator",
+    "fastapi.routing:_FASTAPI_SCOPE_KEY",
+    "fastapi.routing:_IncludedRouter",
+    "fastapi.routing:_build_response_args",
+    "fastapi.routing:_extract_endpoint_context",
     "fastapi.routing:_resolve_form_limits",
     "starlette.middleware.body_limit:MAX_BODY_SIZE_SCOPE_KEY",
 )
 
+# The middleware that FastAPI itself puts around routes, in the releases that have it.
+LAYERS = (
+    "fastapi.applications:AppBodyLimitMiddleware",
+    "fastapi.applications:ExceptionTelemetryMiddleware",
+    "fastapi.middleware.asyncexitstack:AsyncExitStackMiddleware",
+)
+
 # What FastAPI's request handler closes over, which is all that it knows of its route.
 HANDLER = frozenset({
-    "actual_response_class", "actual_strict_content_type", "body_field", "dependant",
-    "dependency_overrides_provider", "embed_body_fields", "is_body_form", "is_coroutine",
-    "is_json_stream", "is_sse_stream", "response_class", "response_field", "response_model_by_alias",
-    "response_model_exclude", "response_model_exclude_defaults", "response_model_exclude_none",
-    "response_model_exclude_unset", "response_model_include", "status_code", "stream_item_field",
+    "actual_response_class", "body_field", "dependant", "dependency_overrides_provider", "is_body_form", "is_coroutine",
+    "response_field", "response_model_by_alias", "response_model_exclude", "response_model_exclude_defaults",
+    "response_model_exclude_none", "response_model_exclude_unset", "response_model_include", "status_code",
 })  # fmt: skip
 
 # As in ``starlette_gate``.
@@ -120,9 +118,9 @@ PROVIDERS = (
 )
 
 
-def release() -> tuple[int, int]:
-    """(major, minor) of the installed FastAPI."""
-    return versions.release("fastapi")
+def in_scope(handler: Any) -> bool:
+    """Whether what a request opens is closed by whoever left the exit stacks in its scope (0.118), after the response."""
+    return "fastapi_inner_astack" in handler.__code__.co_consts
 
 
 @functools.cache
@@ -139,4 +137,4 @@ def not_awaited() -> str:
 
 def obstacle() -> str:
     """Why this FastAPI cannot be compiled, in words; empty where it can."""
-    return versions.obstacle("fastapi", OLDEST, NEWEST, PRIVATE)
+    return versions.obstacle("fastapi", PRIVATE)

@@ -1,6 +1,6 @@
-"""Every private name of Starlette that the adapters use, and the versions they know.
+"""Every private name of Starlette that the adapters use.
 
-A name that has moved, or a version that is not known, takes Starlette's own path. Tested by
+A name that has moved, or a function that is not one of those in ``known``, takes Starlette's own path. Tested by
 compat_tests/test_framework_contract.py.
 """
 
@@ -12,10 +12,6 @@ import importlib
 import inspect
 
 from freelane.adapters.compat import versions
-
-# The Starlette releases that the compiled path is tested with, both ends included.
-OLDEST = (0, 49)
-NEWEST = (1, 10)
 
 PRIVATE = (
     "starlette._exception_handler:wrap_app_handling_exceptions",
@@ -68,9 +64,4 @@ def knows_dispatch() -> bool:
 
 def obstacle() -> str:
     """Why this Starlette cannot be compiled, in words; empty where it can."""
-    return versions.obstacle("starlette", OLDEST, NEWEST, PRIVATE)
-
-
-def release() -> tuple[int, int]:
-    """(major, minor) of the installed Starlette."""
-    return versions.release("starlette")
+    return versions.obstacle("starlette", PRIVATE)

@@ -6,13 +6,14 @@ import contextlib
 import functools
 import importlib
 import logging
-import re
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from freelane.adapters.compat import known
+from freelane.fastcore import remembered
 from freelane.fastcore.routing.watch import Watch
 
 logger = logging.getLogger("freelane.error")
@@ -42,25 +43,54 @@ def find_optional(name: str) -> Any:
         return None
 
 
-def release(package: str) -> tuple[int, int]:
-    """(major, minor) of the installed package."""
-    numbers = re.findall(r"\d+", version(package))
-    return int(numbers[0]), int(numbers[1])
+def obstacle(package: str, names: tuple[str, ...]) -> str:
+    """Why the installed ``package`` cannot be compiled, in words; empty where it can. Logged once.
 
-
-def obstacle(package: str, oldest: tuple[int, int], newest: tuple[int, int], names: tuple[str, ...]) -> str:
-    """Why the installed ``package`` cannot be compiled, in words; empty where it can. Logged once."""
-    installed = f"{package} {version(package)}"
+    What its functions are decides, not its number.
+    """
     found = ""
-    if not oldest <= release(package) <= newest:
-        known = f"{oldest[0]}.{oldest[1]} to {newest[0]}.{newest[1]}"
-        found = f"{installed} is not one that freelane can compile ({known})"
-    elif moved := [name for name in names if find_optional(name) is None]:
-        found = f"{installed} has moved {', '.join(moved)}"
-    if found and found not in told:
+    if moved := [name for name in names if find_optional(name) is None]:
+        found = f"{package} {version(package)} has moved {', '.join(moved)}"
+    elif changed := changed_functions(package):
+        found = f"{package} {version(package)} has changed {', '.join(changed)}"
+    if found:
+        tell(found)
+    return found
+
+
+def tell(found: str) -> None:
+    """Log, once, why a framework's own code serves everything."""
+    if found not in told:
         told.add(found)
         logger.warning("%s: its own code serves every request, at its own speed.", found)
-    return found
+
+
+@functools.cache
+def changed_functions(package: str) -> list[str]:
+    """Those of the functions in ``known`` that are none of what they were in the releases that are known."""
+    table = known.KNOWN[package]
+    sources = {module: source_of(module) for module in sorted({name.partition(":")[0] for name in table})}
+    key = remembered.digest(repr(table).encode(), *sources.values())
+    found = remembered.recall("functions", key)
+    if found is None:
+        from freelane.adapters.compat import fingerprint
+
+        here = {module: fingerprint.functions(source.decode()) for module, source in sources.items()}
+        found = " ".join(
+            name for name, seen in table.items()
+            if here[name.partition(":")[0]].get(name.partition(":")[2], "-") not in seen
+        )  # fmt: skip
+        remembered.keep("functions", key, found)
+    return found.split()
+
+
+def source_of(module: str) -> bytes:
+    """The source of an imported module, empty where there is none."""
+    file = find_optional(f"{module}:__file__")
+    try:
+        return Path(file).read_bytes() if file else b""
+    except OSError:
+        return b""
 
 
 @functools.cache

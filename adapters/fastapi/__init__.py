@@ -21,11 +21,12 @@ def knows(app: Any) -> bool:
 
 def reader_for(app: Any) -> Reader | None:
     """The reader of a FastAPI app; None for a release that is not known."""
-    from freelane.adapters.compat import fastapi_gate, free_threading
+    from freelane.adapters.compat import fastapi_gate, free_threading, older_fastapi
 
     free_threading.open_generators_at_once()
     if fastapi_gate.obstacle():
         return None
+    older_fastapi.fill()
     from freelane.adapters.fastapi.reader import FastAPIReader
 
     return FastAPIReader()

@@ -13,8 +13,11 @@ from typing import Any
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
 
-from freelane.adapters.compat import fastapi_gate
+from freelane.adapters.compat import fastapi_gate, older_fastapi
 from freelane.adapters.compat.versions import made_in
+
+# Whether an empty body and JSON's null are the same to FastAPI's own code.
+NONE_IS_EMPTY = older_fastapi.empty_body() is None
 
 
 class NotCovered(Exception):
@@ -62,18 +65,20 @@ def is_made_by(function: Any, maker: str) -> bool:
 
 def read(app: Any) -> Handler:
     """The handler behind a route's ``app``. Raises NotCovered."""
-    if not is_made_by(app, "request_response"):
+    # Before 0.118 the function that wraps handlers was Starlette's.
+    if not is_made_by(app, "request_response") and not made_in(app, "starlette.routing", "request_response.<locals>.app"):
         if type(app).__name__ == "RequestBodyLimitMiddleware":
             raise NotCovered("it has a max_body_size of its own")
         raise NotCovered("something is wrapped around its handler")
-    original = closure(app).get("f")
+    cells = closure(app)
+    original = cells.get("f", cells.get("func"))
     if original is None or not is_made_by(original, "get_request_handler"):
         raise NotCovered("its handler is not FastAPI's own")
     found = closure(original)
     if lacking := sorted(fastapi_gate.HANDLER - found.keys()):
         raise NotCovered(f"this FastAPI's handler does not know {', '.join(lacking)}")
     dependant = found["dependant"]
-    if found["is_sse_stream"] or found["is_json_stream"]:
+    if found.get("is_sse_stream") or found.get("is_json_stream"):
         raise NotCovered("it streams what its endpoint yields")
     if _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
         raise NotCovered("it streams what its endpoint yields")
@@ -82,19 +87,27 @@ def read(app: Any) -> Handler:
             raise NotCovered("a dependency limits its concurrency")
         if sub.websocket_param_name is not None:
             raise NotCovered("a dependency asks for a WebSocket")
+    if not fastapi_gate.in_scope(original):
+        if found["is_body_form"]:
+            raise NotCovered("this FastAPI closes forms in its handler")
+        if any(_is_async_gen_callable(sub.call) or _is_gen_callable(sub.call) for sub in below(dependant)):
+            raise NotCovered("this FastAPI closes dependencies in its handler")
+    if found["body_field"] is not None and NONE_IS_EMPTY:
+        if found["is_body_form"] or found.get("embed_body_fields", True) or len(dependant.body_params) != 1:
+            raise NotCovered("this FastAPI takes null in a body for nothing")
     return Handler(
         original=original,
         dependant=dependant,
         body_field=found["body_field"],
         is_body_form=bool(found["is_body_form"]),
         is_coroutine=found["is_coroutine"],
-        embed_body_fields=found["embed_body_fields"],
-        strict_content_type=found["actual_strict_content_type"],
+        embed_body_fields=bool(found.get("embed_body_fields")),
+        strict_content_type=bool(found.get("actual_strict_content_type")),
         form_limits=found.get("form_limits"),
         overrides=found["dependency_overrides_provider"],
         status_code=found["status_code"],
         response_class=found["actual_response_class"],
-        default_class=isinstance(found["response_class"], DefaultPlaceholder),
+        default_class=isinstance(found.get("response_class"), DefaultPlaceholder),
         response_field=found["response_field"],
         dump={
             "include": found["response_model_include"],

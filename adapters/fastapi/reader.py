@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.applications import ExceptionTelemetryMiddleware  # type: ignore[attr-defined]
-from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from fastapi.routing import APIRoute, APIRouter, _EffectiveRouteContext, _IncludedRouter
+from fastapi.routing import APIRoute, APIRouter
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from freelane.adapters.compat import fastapi_gate
@@ -16,6 +14,13 @@ from freelane.adapters.compat.versions import find_optional, replaced
 from freelane.adapters.fastapi.plan import make_plan
 from freelane.adapters.starlette.plan import make_entry
 from freelane.adapters.starlette.reader import Reader, Row
+
+
+class NoRouter:
+    """Stands for FastAPI's included router in older releases, which copy the routes."""
+
+
+IncludedRouter: Any = find_optional("fastapi.routing:_IncludedRouter") or NoRouter
 
 
 def is_api_route(route: Any) -> bool:
@@ -31,9 +36,7 @@ class FastAPIReader(Reader):
     router = APIRouter
     layers = (
         *Reader.layers,
-        AsyncExitStackMiddleware,
-        ExceptionTelemetryMiddleware,
-        find_optional("fastapi.applications:AppBodyLimitMiddleware"),
+        *filter(None, map(find_optional, fastapi_gate.LAYERS)),
     )
     around = (*Reader.around, *fastapi_gate.AROUND)
     routing = (*Reader.routing, *fastapi_gate.ROUTING)
@@ -43,7 +46,8 @@ class FastAPIReader(Reader):
         return app.root_path or ""
 
     def watched(self, app: Any) -> str:
-        return "OpenTelemetry is on" if app._native_telemetry.enabled() else ""
+        telemetry = getattr(app, "_native_telemetry", None)  # older releases have none
+        return "OpenTelemetry is on" if telemetry is not None and telemetry.enabled() else ""
 
     def marks(self, app: Any) -> Iterator[tuple[Any, str, Any]]:
         yield app, "root_path", app.root_path
@@ -54,7 +58,7 @@ class FastAPIReader(Reader):
     def routers(self, router: Any) -> Iterator[Any]:
         yield router
         for route in router.routes:
-            if isinstance(route, _IncludedRouter):
+            if isinstance(route, IncludedRouter):
                 yield from self.routers(route.original_router)
 
     def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row]:
@@ -65,7 +69,7 @@ class FastAPIReader(Reader):
         for index, route in enumerate(router.routes):
             if isinstance(route, WebSocketRoute):
                 continue
-            if isinstance(route, _IncludedRouter):
+            if isinstance(route, IncludedRouter):
                 # Looking into an included router leaves this key behind.
                 fresh = {"fastapi": {}}
                 included = list(self.included(route))
@@ -94,11 +98,12 @@ class FastAPIReader(Reader):
             return
         places = {id(route): index for index, route in enumerate(router.routes)}
         for candidate in include.effective_candidates():
-            if isinstance(candidate, _IncludedRouter):
+            if isinstance(candidate, IncludedRouter):
                 yield from self.included(candidate)
             elif is_api_route(candidate.original_route):
                 route = candidate.original_route
-                if getattr(include.include_context, "form_limits", None):
+                if getattr(include.include_context, "form_limits", None) or getattr(candidate, "app", None) is None:
+                    # The second: some releases make the handler of such a route as it is first asked for.
                     yield candidate.path, candidate.methods, False, None
                 else:
                     yield self.effective_row(include, candidate, router.routes, places[id(route)])
@@ -108,7 +113,7 @@ class FastAPIReader(Reader):
             elif not isinstance(candidate.starlette_route, WebSocketRoute):
                 yield None
 
-    def effective_row(self, include: Any, context: _EffectiveRouteContext, siblings: list[Any], index: int) -> Row:
+    def effective_row(self, include: Any, context: Any, siblings: list[Any], index: int) -> Row:
         assert context.app is not None
         entry = make_entry(
             siblings, index, context, make_plan(context.app),

@@ -10,13 +10,16 @@ from typing import Any
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import ResponseValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import _build_response_args
 from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from freelane.adapters.compat import older_fastapi
+from freelane.adapters.compat.versions import find_optional
 from freelane.adapters.fastapi.handler import Handler
 from freelane.fastcore.json.plain import is_plain_json
+
+NAMES_PLACES = older_fastapi.names_places()
 
 # What starlette.responses.JSONResponse.render makes a new one of for every response.
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -57,7 +60,7 @@ def renderer(handler: Handler, endpoint_context: Callable[[Any], Any]) -> Render
             length = str(len(body)).encode("latin-1")
             return Ready(status_code or 200, [(b"content-length", length), headers], body)
         solved = SimpleNamespace(background_tasks=background, response=injected or NOTHING)
-        arguments = _build_response_args(status_code=status_code, solved_result=solved)
+        arguments = response_arguments(status_code=status_code, solved_result=solved)
         response = response_class(serialize(request, value), **arguments)
         if not is_body_allowed_for_status_code(response.status_code):
             response.body = b""
@@ -68,6 +71,16 @@ def renderer(handler: Handler, endpoint_context: Callable[[Any], Any]) -> Render
     return render
 
 
+def older_arguments(*, status_code: int | None, solved_result: Any) -> dict[str, Any]:
+    """What a response is made with; a part of its handler in older FastAPI."""
+    arguments: dict[str, Any] = {"background": solved_result.background_tasks}
+    chosen = solved_result.response.status_code or status_code
+    if chosen is not None:
+        arguments["status_code"] = chosen
+    return arguments
+
+
+response_arguments: Any = find_optional("fastapi.routing:_build_response_args") or older_arguments
 NOTHING = SimpleNamespace(status_code=None)
 
 
@@ -118,8 +131,8 @@ def serializer(handler: Handler, endpoint_context: Callable[[Any], Any]) -> Call
         except ValidationError:
             checked, errors = field.validate(value, {}, loc=("response",))
             if errors:
-                context = endpoint_context(request)
-                raise ResponseValidationError(errors=errors, body=value, endpoint_ctx=context) from None
+                where = {"endpoint_ctx": endpoint_context(request)} if NAMES_PLACES else {}
+                raise ResponseValidationError(errors=errors, body=value, **where) from None
         return write(checked, **dump)
 
     return serialize

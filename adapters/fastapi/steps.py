@@ -17,12 +17,16 @@ from pydantic_core import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from freelane.adapters.compat import older_fastapi
 from freelane.adapters.coroutines import finish
 from freelane.adapters.starlette.plan import Delegate
 from freelane.adapters.starlette.threads import on_executor
 from freelane.fastcore.json.plain import loads
 from freelane.fastcore.threads.executor import ExecutorFull
 
+# What an empty body is to FastAPI's own functions.
+EMPTY_BODY = older_fastapi.empty_body()
+NAMES_PLACES = older_fastapi.names_places()
 GENERATORS_GET_REQUEST = "request" in inspect.signature(_solve_generator).parameters
 
 
@@ -50,9 +54,12 @@ def parse_body(request: Any, body: bytes, strict: bool) -> Any:
     if not (is_json(kind) if kind else not strict):
         raise Delegate
     try:
-        return loads(body)
+        found = loads(body)
     except Exception:
         raise Delegate from None
+    if found is None and EMPTY_BODY is None:
+        raise Delegate
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -92,7 +99,11 @@ def own_arguments(dependant: Dependant, embed: bool) -> Callable[[Any, Any], tup
                 errors += wrong
         if dependant.body_params:
             found, wrong = finish(
-                request_body_to_args(body_fields=dependant.body_params, received_body=body, embed_body_fields=embed)
+                request_body_to_args(
+                    body_fields=dependant.body_params,
+                    received_body=EMPTY_BODY if body is Undefined else body,
+                    embed_body_fields=embed,
+                )
             )
             values.update(found)
             errors += wrong
@@ -147,4 +158,5 @@ def located(exc: ValidationError, place: tuple[str, ...]) -> list[Any]:
 
 def invalid(context: Callable[[Any], Any], request: Any, errors: list[Any], body: Any) -> RequestValidationError:
     """What FastAPI raises for a request that does not fit."""
-    return RequestValidationError(errors, body=None if body is Undefined else body, endpoint_ctx=context(request))
+    where = {"endpoint_ctx": context(request)} if NAMES_PLACES else {}
+    return RequestValidationError(errors, body=None if body is Undefined else body, **where)

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from freelane.adapters import registry
-from freelane.adapters.compat import free_threading, starlette_gate
+from freelane.adapters.compat import free_threading, starlette_gate, versions
 from freelane.adapters.route_model import RouteTable, Served
 from freelane.adapters.starlette import stack, threads
 from freelane.adapters.starlette.describe import served
@@ -22,6 +22,7 @@ from freelane.adapters.starlette.direct import Direct
 from freelane.adapters.starlette.plan import Entry
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routes import mounted_apps
+from freelane.adapters.starlette.routing import CompiledRouter
 from freelane.adapters.starlette.table import route_table
 
 # (knows(app), reader_for(app)) of the frameworks that are built on Starlette; only added to.
@@ -38,6 +39,17 @@ def reader_for(app: Any) -> Reader | None:
     return Reader()
 
 
+def compiled(app: Any) -> tuple[Reader | None, CompiledRouter | None]:
+    """The reader of ``app`` and its compiled router, which is in its place by then; None for what there is not."""
+    try:
+        reader = reader_for(app)
+        return reader, None if reader is None else stack.install(app, reader)
+    except Exception as exc:
+        # Private names that are there and are not what they were: the app's own code needs none of them.
+        versions.tell(f"{type(app).__name__} cannot be read ({type(exc).__name__}: {exc})")
+        return None, None
+
+
 class AdaptedStarlette:
     """One worker's view of a Starlette app. ``calls`` is None where no executor serves the loop."""
 
@@ -46,10 +58,8 @@ class AdaptedStarlette:
         self.calls = calls
         threads.move_endpoints(app.routes)
         for inner in mounted_apps(app.routes):
-            if (reader := reader_for(inner)) is not None:
-                stack.install(inner, reader)
-        self.reader = reader_for(app)
-        self.router = None if self.reader is None else stack.install(app, self.reader)
+            compiled(inner)
+        self.reader, self.router = compiled(app)
         self.obstacle = "" if self.reader is None else stack.obstacle(app, self.reader)
 
     @property

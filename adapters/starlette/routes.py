@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from starlette._utils import is_async_callable
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, Route, Router
 
@@ -32,7 +33,10 @@ def function_of(app: Any) -> tuple[Any, str] | None:
         return None
     if (moved := getattr(app, "freelane_moved", None)) is not None:
         return moved, "free"
-    function = dict(zip(app.__code__.co_freevars, app.__closure__))["f"].cell_contents
+    cells = {name: cell.cell_contents for name, cell in zip(app.__code__.co_freevars, app.__closure__)}
+    if "f" not in cells:  # before 0.37 it chose as it was called
+        return cells["func"], "loop" if is_async_callable(cells["func"]) else "free"
+    function = cells["f"]
     if type(function) is partial and function.func is OWN_POOL and not function.keywords and len(function.args) == 1:
         return function.args[0], "free"
     return function, "loop"

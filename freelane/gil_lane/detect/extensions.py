@@ -7,15 +7,15 @@ the others, and to confirm, a throw-away interpreter imports each alone and look
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 import sysconfig
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
+
+from freelane.fastcore import remembered
 
 State = Literal["safe", "turns the GIL on", "no wheel for this interpreter"]
 
@@ -145,54 +145,26 @@ def confirm(modules: Iterable[tuple[str, str]]) -> dict[str, bool]:
 
 
 def judge(modules: list[tuple[str, str]]) -> dict[str, bool]:
-    """As ``confirm``, remembering the answers in the user's cache directory by the files' contents."""
-    keys = {name: digest(name, file) for name, file in modules}
-    answers = {name: known for name, key in keys.items() if (known := remembered(key)) is not None}
-    asked = [(name, file) for name, file in modules if name not in answers]
-    for name, turns in confirm(asked).items():
+    """As ``confirm``, remembering the answers by the files' contents."""
+    keys = {name: key for name, file in modules if (key := contents(name, file)) is not None}
+    answers = {}
+    for name, key in keys.items():
+        known = remembered.recall("extensions", key)
+        if known in ("safe", "unsafe"):
+            answers[name] = known == "unsafe"
+    for name, turns in confirm((name, file) for name, file in modules if name not in answers).items():
         answers[name] = turns
-        remember(keys[name], turns)
+        if name in keys:
+            remembered.keep("extensions", keys[name], "unsafe" if turns else "safe")
     return answers
 
 
-def cache_directory() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "freelane" / f"extensions-{sys.implementation.cache_tag}{sys.abiflags}"
-
-
-def digest(name: str, file: str) -> str:
-    """Names what an extension module is, by its contents; empty where it cannot be read."""
-    import hashlib
-
+def contents(name: str, file: str) -> str | None:
     try:
         with open(file, "rb") as source:
-            return hashlib.file_digest(source, "sha256").hexdigest() + "-" + name.rpartition(".")[2]
-    except OSError:
-        return ""
-
-
-def remembered(key: str) -> bool | None:
-    try:
-        text = (cache_directory() / key).read_text() if key else ""
+            return remembered.digest(name.encode(), source.read())
     except OSError:
         return None
-    return {"safe": False, "unsafe": True}.get(text)
-
-
-def remember(key: str, turns: bool) -> None:
-    """Written under another name first: whoever reads finds all of it or nothing."""
-    if not key:
-        return
-    import tempfile
-
-    directory = cache_directory()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=directory, delete=False) as file:
-            file.write("unsafe" if turns else "safe")
-        os.replace(file.name, directory / key)
-    except OSError:
-        pass  # no cache, then
 
 
 def unsafe_loaded() -> dict[str, ModuleType]:
