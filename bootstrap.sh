@@ -3,8 +3,7 @@
 #   ./bootstrap.sh         make or refresh .venv
 #   ./bootstrap.sh gil     make .venv-gil on a Python with the GIL, if there is one; prints its python
 #   ./bootstrap.sh peers   make the environment of the servers we compare with; prints its python
-#   ./bootstrap.sh oldest  fetch the oldest frameworks that freelane serves; prints their directory, for PYTHONPATH
-#   ./bootstrap.sh oldest-compiled  the same, of those that it compiles
+#   ./bootstrap.sh release FASTAPI STARLETTE  fetch these releases; prints their directory, for PYTHONPATH
 # Safe to interrupt and to run again. See README.md, "Set-up".
 set -euo pipefail
 
@@ -302,26 +301,25 @@ print(*(f"{name}=={m.version(name)}" for name in ("starlette", "fastapi", "pydan
     printf '%s\n' "$peers/bin/python"
 }
 
-make_oldest() {
+make_release() {
     # Pure Python, so that they stand in front of .venv's own.
-    local pins=$1 oldest
-    oldest=$cache/oldest/$(tr -s '= ' '-' <<<"$pins")
-    if [ ! -f "$oldest/ready" ]; then
+    local pins=$1 release
+    release=$cache/releases/$(tr -s '= ' '-' <<<"$pins")
+    if [ ! -f "$release/ready" ]; then
         say "fetching $pins"
-        rm -rf "$oldest"
+        rm -rf "$release"
         # shellcheck disable=SC2086
         "$venv/bin/python" -m pip install -q --disable-pip-version-check --only-binary=:all: --no-deps \
-            --target "$oldest" $pins >"$cache/pip.log" 2>&1 || { cat "$cache/pip.log" >&2; die "pip could not get $pins (above)"; }
-        touch "$oldest/ready"
+            --target "$release" $pins >"$cache/pip.log" 2>&1 || { cat "$cache/pip.log" >&2; die "pip could not get $pins (above)"; }
+        touch "$release/ready"
     fi
-    printf '%s\n' "$oldest"
+    printf '%s\n' "$release"
 }
 
 case ${1:-venv} in
 venv) make_venv ;;
 gil) make_gil ;;
 peers) have_venv && make_peers ;;
-oldest) have_venv && make_oldest "fastapi==0.121.3 starlette==0.49.3" ;;
-oldest-compiled) have_venv && make_oldest "fastapi==0.161.0 starlette==0.49.3" ;;
-*) die "unknown argument '$1': ./bootstrap.sh, or with gil, peers, oldest or oldest-compiled" ;;
+release) have_venv && make_release "fastapi==$2 starlette==$3" ;;
+*) die "unknown argument '$1': ./bootstrap.sh, or with gil, peers or release" ;;
 esac
