@@ -15,10 +15,28 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from granian.http import HTTP1Settings, HTTP2Settings
 
 from freelane.fastcore.threads.granian_loop import GranianLoop
+
+# What threads that Rust makes have is 2 MiB (std::thread, "Stack size"): too little for code that ran on Python's own.
+STACK_BYTES = 8 << 20
+
+
+def deepen_stacks() -> None:
+    """Give Granian's threads the stacks of Python's, so that recursion ends in a RecursionError at the same depth.
+
+    Rust reads the variable at its first thread. It is set behind ``os.environ``, which is the app's.
+    """
+    if "RUST_MIN_STACK" not in os.environ:
+        soft, _ = resource.getrlimit(resource.RLIMIT_STACK) if resource else (0, 0)
+        os.putenv("RUST_MIN_STACK", str(max(STACK_BYTES, soft)))
 
 
 def load_rust() -> Any:
@@ -40,6 +58,7 @@ def package() -> Any:
     return granian
 
 
+deepen_stacks()
 # Its own stubs are behind it: they lack `serve_mtr` and parameters that 2.7 and 2.8 have.
 rust: Any = load_rust()
 
