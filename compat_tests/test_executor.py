@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -308,3 +309,75 @@ def test_closed_lane_refuses() -> None:
     lane = LoopQueue(loop)
     loop.close()
     assert not lane.post(print, None)
+
+
+class Waits:
+    """A callback that tells which thread freed it, as a task would stop every thread when another than its loop's does."""
+
+    def __init__(self, freed: list[int]) -> None:
+        self.freed = freed
+
+    def __call__(self, future: Any) -> None:
+        pass
+
+    def __del__(self) -> None:
+        self.freed.append(threading.get_ident())
+
+
+class SlowPost:
+    """A lane whose ``post`` returns when this thread has run what another one posted."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.posted: queue.SimpleQueue[tuple[Callable[[Any], object], Any]] = queue.SimpleQueue()
+        self.ran = threading.Event()
+
+    def post(self, callback: Callable[[Any], object], argument: Any) -> bool:
+        self.posted.put((callback, argument))
+        return self.ran.wait(20)
+
+    def run(self) -> None:
+        callback, argument = self.posted.get(timeout=20)
+        callback(argument)
+
+
+def test_what_waits_for_a_future_is_freed_where_it_is_called() -> None:
+    loop = asyncio.new_event_loop()
+    lane, freed = SlowPost(loop), list[int]()
+    future: FastFuture[int] = FastFuture(lane)  # type: ignore[arg-type]
+    future.add_done_callback(Waits(freed))
+    other = threading.Thread(target=future.set_result, args=(1,))
+    other.start()
+    lane.run()
+    lane.ran.set()
+    other.join()
+    loop.close()
+    assert freed == [threading.get_ident()]
+
+
+def test_urgent_work_goes_first_and_beyond_the_slots_that_wait_for_it() -> None:
+    executor = Executor(2, cores=2)
+    released, began = threading.Event(), threading.Semaphore(0)
+
+    def waits() -> bool:
+        began.release()
+        return released.wait(20)
+
+    waiting = [executor.submit(waits) for _ in range(4)]
+    assert began.acquire(timeout=20) and began.acquire(timeout=20)
+    # Both slots are taken and two more calls queue for them.
+    executor.submit_now(released.set).result(20)
+    assert [future.result(20) for future in waiting] == [True] * 4
+    executor.shutdown()
+
+
+def test_urgent_work_is_done_when_the_executor_ends() -> None:
+    executor = Executor(1, cores=1)
+    go, began, done = threading.Event(), threading.Event(), threading.Event()
+    running = executor.submit(lambda: (began.set(), go.wait(20)))
+    assert began.wait(20)
+    executor.submit_now(done.set)
+    executor.shutdown()
+    assert done.wait(20)
+    go.set()
+    running.result(20)

@@ -25,10 +25,20 @@ OFFERED = frozenset(name for name in vars(queue.Queue) if not name.startswith("_
 
 
 class ParkingQueue(queue.SimpleQueue[Any]):
-    """A ``queue.Queue`` for one reader that sleeps at once; a ``Queue``'s lock spins 40 times first."""
+    """The queue of one of anyio's worker threads, which sleeps at once; a ``Queue``'s lock spins 40 times first.
+
+    A task that is freed on another thread than its loop's stops every thread, and the call's
+    scope refers to its task: the loop's thread keeps it until it hands over the next call.
+    """
+
+    kept: Any = None
 
     def __new__(cls, maxsize: int = 0) -> ParkingQueue:
         return super().__new__(cls)
+
+    def put_nowait(self, item: Any) -> None:
+        self.kept = item and item[-1]
+        super().put_nowait(item)
 
     def task_done(self) -> None:
         """Nobody joins it."""

@@ -3,7 +3,7 @@ cimport cython
 
 
 cdef class Executor:
-    # Guards every counter and flag below, and `backlog`.
+    # Guards every counter, flag and queue below.
     cdef cython.pymutex lock
     cdef readonly int limit            # most slots
     cdef readonly int backlog_limit
@@ -19,18 +19,19 @@ cdef class Executor:
     cdef unsigned long long turns      # jobs that server threads ran,
     cdef unsigned long long since      # and how many when `recent` began,
     cdef double since_when             # at this time
-    cdef int idle                      # pool threads that wait for a job
+    cdef list idle                     # the queues of pool threads that wait for a job
     cdef int threads
     cdef unsigned long long finished
     cdef bint stopped
     cdef bint watching
     cdef object backlog                # jobs without a slot
-    cdef object handoff                # jobs with a slot, on their way to an idle thread
+    cdef object urgent                 # jobs that go before those, and beyond the slots if need be
     cdef readonly str name
 
     cpdef bint run_here(self, object function, object argument) except -1
-    cdef bint claim_thread(self)
-    cdef object dispatch(self, object job, bint spawn)
+    cdef object claim_thread(self)
+    cdef object dispatch(self, object job, object thread)
+    cdef object queued_job(self)
     cdef object next_job(self, bint* idle)
     cdef object run_job(self, object job)
     cdef object start_watch(self)

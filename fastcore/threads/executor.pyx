@@ -90,13 +90,13 @@ cdef class Executor:
         self.turns = 0
         self.since = 0
         self.since_when = 0.0
-        self.idle = 0
+        self.idle = []
         self.threads = 0
         self.finished = 0
         self.stopped = False
         self.watching = False
         self.backlog = deque()
-        self.handoff = queue.SimpleQueue()
+        self.urgent = deque()
         self.name = name
 
     @property
@@ -108,7 +108,7 @@ cdef class Executor:
     @property
     def queued(self):
         """Jobs that wait for a slot."""
-        return len(self.backlog)
+        return len(self.backlog) + len(self.urgent)
 
     def set_limit(self, int limit):
         """Change the number of slots; running work is not interrupted."""
@@ -124,8 +124,8 @@ cdef class Executor:
         Returns True if it ran, runs or was queued, False if the queue is full. ``function``
         must not raise. On return the caller may also have run jobs that were queued.
         """
-        cdef object job
-        cdef bint watch = False, here = False, queued = False, spawn = False, idle = False
+        cdef object job, thread = None
+        cdef bint watch = False, here = False, queued = False, idle = False
         with self.lock:
             if self.busy < self.allowed:
                 self.busy += 1
@@ -133,7 +133,7 @@ cdef class Executor:
                     self.here += 1
                     here = True
                 else:
-                    spawn = self.claim_thread()
+                    thread = self.claim_thread()
             elif len(self.backlog) < self.backlog_limit:
                 self.backlog.append((function, argument))
                 queued = True
@@ -148,7 +148,7 @@ cdef class Executor:
             if idle:
                 self.park()
         elif not queued:
-            self.dispatch((function, argument), spawn)
+            self.dispatch((function, argument), thread)
         elif watch:
             self.start_watch()
         return True
@@ -160,13 +160,14 @@ cdef class Executor:
         ``ExecutorFull`` or ``ExecutorStopped``.
         """
         cdef _Job job = make_job(function, args, kwargs, lane, context)
-        cdef bint watch = False, spawn = False, run = False
+        cdef object thread = None
+        cdef bint watch = False, run = False
         with self.lock:
             if self.stopped:
                 raise ExecutorStopped("the executor is shut down")
             if self.busy < self.allowed:
                 self.busy += 1
-                spawn = self.claim_thread()
+                thread = self.claim_thread()
                 run = True
             elif len(self.backlog) < self.backlog_limit:
                 self.backlog.append(job)
@@ -177,39 +178,48 @@ cdef class Executor:
                     f"{self.busy} calls are running and {self.backlog_limit} wait: raise --threads or --backlog"
                 )
         if run:
-            self.dispatch(job, spawn)
+            self.dispatch(job, thread)
         elif watch:
             self.start_watch()
         return job.future
 
     def submit_now(self, function, /, *args, lane=None, context=None, **kwargs):
-        """As ``submit``, but at once, on a thread beyond the slots if none is free; it cannot be cancelled.
+        """As ``submit``, before all that queues, and beyond the slots once these are held up; it cannot be cancelled.
 
         For work that ends what others wait for, such as handing a connection back.
         """
         cdef _Job job = make_job(function, args, kwargs, lane, context)
-        cdef bint spawn
+        cdef object thread = None
+        cdef bint watch = False, run = False
         job.future.set_running()
         with self.lock:
             if self.stopped:
                 raise ExecutorStopped("the executor is shut down")
-            self.busy += 1
-            spawn = self.claim_thread()
-        self.dispatch(job, spawn)
+            if self.busy < self.allowed:
+                self.busy += 1
+                thread = self.claim_thread()
+                run = True
+            else:
+                self.urgent.append(job)
+                watch = not self.watching
+                self.watching = True
+        if run:
+            self.dispatch(job, thread)
+        elif watch:
+            self.start_watch()
         return job.future
 
-    cdef bint claim_thread(self):
-        # Under the lock. Returns whether a new thread is needed for the job.
-        if self.idle > 0:
-            self.idle -= 1
-            return False
+    cdef object claim_thread(self):
+        # Under the lock. The queue of an idle thread, the last that became so; None if a new one is needed.
+        if self.idle:
+            return self.idle.pop()
         self.threads += 1
-        return True
+        return None
 
-    cdef object dispatch(self, object job, bint spawn):
-        # The job has its slot already, and a thread of its own or an idle one that is counted on.
-        if not spawn:
-            self.handoff.put(job)
+    cdef object dispatch(self, object job, object thread):
+        # The job has its slot already, and `thread` is what `claim_thread` gave.
+        if thread is not None:
+            thread.put(job)
             return None
         try:
             start_thread(self.work, (job,), self.name)
@@ -219,14 +229,24 @@ cdef class Executor:
                 self.threads -= 1
             raise
 
+    cdef object queued_job(self):
+        # Under the lock. What a thread that has a slot does next, or None.
+        if self.urgent:
+            return self.urgent.popleft()
+        if self.backlog and self.busy <= self.allowed:
+            return self.backlog.popleft()
+        return None
+
     cdef object next_job(self, bint* idle):
         # A server thread keeps the slot when there is a queued job, gives it back when there is none;
         # `idle` tells whether it is parked then.
+        cdef object job
         with self.lock:
             self.finished += 1
             self.turns += 1
-            if self.backlog and self.busy <= self.allowed:
-                return self.backlog.popleft()
+            job = self.queued_job()
+            if job is not None:
+                return job
             self.busy -= 1
             self.here -= 1
             idle[0] = self.too_many()
@@ -253,6 +273,9 @@ cdef class Executor:
         self.last = 0
         return brisk
 
+    def run_alone(self, job):
+        self.run_job(job)
+
     cdef object run_job(self, object job):
         if type(job) is _Job:
             (<_Job>job).run()
@@ -261,30 +284,31 @@ cdef class Executor:
 
     def work(self, job):
         """A pool thread's life: run jobs, then idle for a while, then end."""
+        # One for each thread: those that wait on one queue contend for its lock.
+        handoff = queue.SimpleQueue()
         while True:
             while job is not None:
                 self.run_job(job)
                 job = None
                 with self.lock:
                     self.finished += 1
-                    if self.backlog and self.busy <= self.allowed:
-                        job = self.backlog.popleft()
-                    else:
+                    job = self.queued_job()
+                    if job is None:
                         self.busy -= 1
                         if self.stopped:
                             self.threads -= 1
                             return
-                        self.idle += 1
+                        self.idle.append(handoff)
             try:
-                job = self.handoff.get(timeout=IDLE_SECONDS)
+                job = handoff.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 with self.lock:
-                    # A dispatcher that counts on us has already taken its mark off `idle`.
-                    if self.idle > 0:
-                        self.idle -= 1
+                    # A dispatcher that counts on us has taken it already.
+                    if handoff in self.idle:
+                        self.idle.remove(handoff)
                         self.threads -= 1
                         return
-                job = self.handoff.get()
+                job = handoff.get()
             if job is None:
                 with self.lock:
                     self.threads -= 1
@@ -325,6 +349,7 @@ cdef class Executor:
         """Adjust the slots until the queue has been empty for a while."""
         cdef unsigned long long seen = self.finished
         cdef int stalled = 0, quiet = 0, grow
+        cdef bint held_up
         cdef double cpu = time.process_time(), wall = time.monotonic(), now_cpu, now_wall
         cdef list started
         while True:
@@ -337,7 +362,7 @@ cdef class Executor:
                 if self.stopped:
                     self.watching = False
                     return
-                if not self.backlog:
+                if not self.backlog and not self.urgent:
                     quiet += 1
                     if quiet > 250:
                         self.watching = False
@@ -345,7 +370,8 @@ cdef class Executor:
                         return
                     continue
                 quiet = 0
-                stalled = stalled + 1 if self.finished == seen else 0
+                held_up = self.finished == seen
+                stalled = stalled + 1 if held_up else 0
                 seen = self.finished
                 grow = 0
                 if busy_share < SATURATED:
@@ -355,25 +381,29 @@ cdef class Executor:
                 elif stalled == 0 and self.allowed > self.cores:
                     self.allowed -= 1
                 self.allowed = min(self.limit, self.allowed + grow)
+                while self.urgent and (held_up or self.busy < self.allowed):
+                    self.busy += 1
+                    started.append((self.urgent.popleft(), self.claim_thread()))
                 while self.backlog and self.busy < self.allowed:
                     self.busy += 1
-                    job = self.backlog.popleft()
-                    started.append((job, self.claim_thread()))
-            for job, spawn in started:
-                self.dispatch(job, spawn)
+                    started.append((self.backlog.popleft(), self.claim_thread()))
+            for job, thread in started:
+                self.dispatch(job, thread)
 
     def shutdown(self):
         """Refuse new jobs, cancel the queued ones, let the running ones end."""
-        cdef int idle
-        cdef list dropped
+        cdef list dropped, due, idle
         with self.lock:
             self.stopped = True
             dropped = list(self.backlog)
             self.backlog.clear()
-            idle = self.idle
-            self.idle = 0
-        for _ in range(idle):
-            self.handoff.put(None)
+            due = list(self.urgent)
+            self.urgent.clear()
+            idle, self.idle = self.idle, []
+        for handoff in idle:
+            handoff.put(None)
+        for job in due:
+            start_thread(self.run_alone, (job,), self.name)
         for job in dropped:
             if type(job) is _Job:
                 (<_Job>job).future.finish(CANCELLED, None)

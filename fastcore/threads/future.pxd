@@ -20,6 +20,7 @@ cdef class FastFuture:
     cdef object bound_loop
     cdef public bint _asyncio_future_blocking
 
+    cdef object deliver(self, object delivery)
     cdef bint finish(self, int state, object value)
     cdef int peek(self)
     cdef object wait(self, object timeout)

@@ -57,7 +57,8 @@ cdef class FastFuture:
             return before - len(kept)
 
     cdef bint finish(self, int state, object value):
-        cdef object callbacks, waiters
+        cdef object callbacks, waiters, callback, context
+        cdef list deliveries = []
         with self.lock:
             if self.state >= DONE:
                 return False
@@ -70,13 +71,21 @@ cdef class FastFuture:
                 waiter.put(None)
         if callbacks:
             for callback, context in callbacks:
-                if self.lane is not None and self.lane.post(_Delivery(self, callback, context), None):
-                    continue
-                try:
-                    self.bound_loop.call_soon_threadsafe(callback, self, context=context)
-                except RuntimeError:
-                    pass  # the loop is closed: nobody is left to hear
+                deliveries.append(_Delivery(self, callback, context))
+            # From here on only the loop's thread may have the last reference to what waits, which
+            # is a task: one that is freed elsewhere stops every thread.
+            callbacks = callback = context = None
+            for delivery in deliveries:
+                self.deliver(delivery)
         return True
+
+    cdef object deliver(self, object delivery):
+        if self.lane is not None and self.lane.post(delivery, None):
+            return None
+        try:
+            self.bound_loop.call_soon_threadsafe(delivery, None)
+        except RuntimeError:
+            pass  # the loop is closed: nobody is left to hear
 
     def set_running(self):
         """Mark the work as begun. Returns False if it was cancelled before."""
@@ -175,7 +184,7 @@ cdef class FastFuture:
 
 
 cdef class _Delivery:
-    # Runs one callback on the loop in the context it was added with.
+    # Runs one callback on the loop in the context it was added with, and forgets both there.
     cdef FastFuture future
     cdef object callback
     cdef object context
@@ -186,7 +195,9 @@ cdef class _Delivery:
         self.context = context
 
     def __call__(self, _):
-        if self.context is None:
-            self.callback(self.future)
+        callback, context, future = self.callback, self.context, self.future
+        self.callback = self.context = self.future = None
+        if context is None:
+            callback(future)
         else:
-            self.context.run(self.callback, self.future)
+            context.run(callback, future)
