@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
@@ -155,3 +156,13 @@ def test_rsgi_is_for_apps_that_lose_nothing_by_it() -> None:
     app = Pyre()
     app.mount("/in", FastAPI())
     assert "/in" in rsgi_obstacle(app)
+
+
+@pytest.mark.parametrize(("trusted", "client"), [("*", "10.1.2.3"), ("127.0.0.1", None)])
+def test_a_proxy_on_a_unix_socket_is_trusted_by_the_star_alone(tmp_path: Path, trusted: str, client: str | None) -> None:
+    (tmp_path / "app.py").write_text(APP.replace("request.client.host", "request.client and request.client.host"))
+    path = str(tmp_path / "socket")
+    headers = {"x-forwarded-for": "10.1.2.3", "x-forwarded-proto": "https"}
+    with running(tmp_path, "app:app", "--forwarded-allow-ips", trusted, "--gil-auto", "off", uds=path):
+        with httpx.Client(transport=httpx.HTTPTransport(uds=path)) as proxy:
+            assert proxy.get("http://a/seen", headers=headers).json()["client"] == client

@@ -53,7 +53,7 @@ async def body_of(receive: Any) -> bytes:
             return b"%d" % size
 
 
-async def app(scope: MutableMapping[str, Any], receive: Any, send: Send) -> None:
+async def app(scope: MutableMapping[str, Any], receive: Any, send: Send) -> Any:
     if scope["type"] != "http":
         raise NotImplementedError
 
@@ -77,6 +77,8 @@ async def app(scope: MutableMapping[str, Any], receive: Any, send: Send) -> None
             await whole(b"again")
     elif path == "/no-body-allowed":
         await whole(b"hello", 204)
+    elif path == "/returns":
+        return 1
     elif path == "/none":
         await start()
         await send({"type": "http.response.body", "body": None})

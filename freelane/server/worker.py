@@ -69,8 +69,8 @@ class Worker:
         gateway = runtime.bind(
             rsgi=self.rsgi,
             root_path=settings.root_path,
-            # A Unix socket's peers have no address that could be trusted.
-            forwarded=forwarded if self.port is not None else None,
+            # The peers of a Unix socket have no address: only `*` trusts them.
+            forwarded=forwarded,
             observer=self.observer(),
             connections=Connections(self.port),
         )
