@@ -158,6 +158,10 @@ def propagated(name: str) -> Iterator[None]:
         logger.propagate = before
 
 
+def test_a_query_in_utf_8_is_what_came() -> None:
+    assert Scope(make_scope("GET", "/?q=\u00fc\u20ac"), False, "", {})["query_string"] == "q=\u00fc\u20ac".encode()
+
+
 def test_raw_path_is_what_came_whatever_the_app_made_of_it() -> None:
     scope = Scope(make_scope("GET", "/old/caf%C3%A9"), False, "/root", {})
     scope["path"] = "/new"

@@ -26,6 +26,7 @@ HEADERS: dict[str, Pairs] = {
     "/no-name": [(b"", b"1")],
     "/long-name": [(b"x" * 70_000, b"1")],
     "/latin": [(b"content-disposition", 'attachment; filename="Müller.pdf"'.encode("latin-1"))],
+    "/location": [(b"location", "/caf\u00e9?a=%20".encode("latin-1"))],
     "/many": [(b"x-%d" % n, b"1") for n in range(40_000)],
     "/many-of-one": [(b"set-cookie", b"a=1")] * 40_000,
 }
@@ -54,6 +55,10 @@ async def body_of(receive: Any) -> bytes:
 
 
 async def app(scope: MutableMapping[str, Any], receive: Any, send: Send) -> Any:
+    if scope["type"] == "websocket":
+        name = bytes.fromhex(scope["path"].removeprefix("/subprotocol/")).decode()
+        await send({"type": "websocket.accept", "subprotocol": name})
+        return
     if scope["type"] != "http":
         raise NotImplementedError
 

@@ -4,6 +4,8 @@
 Granian ends the whole process for a status that is no status and for more headers than its
 table holds: nothing that an app sends may reach it without passing here.
 """
+from urllib.parse import quote
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 
@@ -19,6 +21,8 @@ for index in b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 # Granian's table takes 24,576 names, some of which are its own; a name has 64 KiB at most.
 cdef Py_ssize_t MAX_HEADERS = 24_000
 cdef Py_ssize_t MAX_NAME = 65_535
+# What a URI may have as it is (RFC 3986, 2).
+cdef str URI = "%:/?#[]@!$&'()*+,;=-._~ \t"
 cdef frozenset STATUSES = frozenset(range(100, 600))
 
 
@@ -108,15 +112,17 @@ cdef long long take_framing(list headers) except? -3:
 
 
 cpdef list text_headers(list headers):
-    """The same pairs as ``str``, which is what RSGI takes.
+    """The same pairs as ``str``, which is what RSGI takes; a Location that is not ASCII percent-encoded.
 
-    Raises RuntimeError for a value that is not ASCII: RSGI cannot carry it.
+    Raises RuntimeError for another value that is not ASCII: RSGI cannot carry it.
     """
     cdef list pairs = []
     cdef bytes name, value
     cdef unsigned char* text
     cdef Py_ssize_t i, size
     for name, value in headers:
+        if name == b"location":
+            value = quote(value, safe=URI).encode("ascii")
         size = PyBytes_GET_SIZE(value)
         text = <unsigned char*>PyBytes_AS_STRING(value)
         for i in range(size):

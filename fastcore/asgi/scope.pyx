@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from cpython.dict cimport PyDict_SetItem, PyDict_Update
 from cpython.object cimport PyObject
-from cpython.unicode cimport PyUnicode_AsLatin1String
+from cpython.unicode cimport PyUnicode_AsUTF8String
 from cpython.ref cimport Py_XDECREF
 
 cdef object logger = logging.getLogger("freelane.error")
@@ -134,7 +134,7 @@ cdef class Scope(dict):
         if key == "headers":
             return asgi_headers(source)
         if key == "query_string":
-            return PyUnicode_AsLatin1String(source.query_string)
+            return PyUnicode_AsUTF8String(source.query_string)  # as it came: Granian takes UTF-8 only
         if key == "http_version":
             return VERSIONS[source.http_version]
         if key == "asgi":
