@@ -29,7 +29,7 @@ from freelane.adapters.fastapi.reader import FastAPIReader
 from freelane.adapters.registry import adapt
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan
 from freelane.adapters.starlette.routing import CompiledRouter
-from freelane.fastcore.routing.dispatcher import Guard
+from freelane.fastcore.routing.guard import Guard
 
 pytestmark = pytest.mark.thread_unsafe(reason="the apps are changed")
 

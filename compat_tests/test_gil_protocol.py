@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.lane import protocol
-from freelane.fastcore.lane.client import HTTPCall, Lane, Load
+from freelane.fastcore.lane.calls import HTTPCall
+from freelane.fastcore.lane.client import Lane, Load
 from freelane.fastcore.lane.server import Connection
 from freelane.fastcore.threads.loop_queue import LoopQueue
 

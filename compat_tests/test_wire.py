@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freelane.fastcore.lane import protocol
+from freelane.fastcore.lane import decoder, protocol
 from freelane.fastcore.lane.transport import Link
 
 EVERY = tuple(range(1, 14))
@@ -53,12 +53,12 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
 
 @given(scopes(), st.binary(max_size=1000), st.booleans(), st.lists(st.integers(0, 10_000), max_size=6))
 def test_a_request_comes_out_as_it_went_in(scope: dict[str, Any], body: bytes, end: bool, cuts: list[int]) -> None:
-    decoder = protocol.Decoder(EVERY)
-    frames = [f for part in split(protocol.encode_request(7, scope, body, end), cuts) for f in decoder.feed(part)]
+    reader = decoder.Decoder(EVERY)
+    frames = [f for part in split(protocol.encode_request(7, scope, body, end), cuts) for f in reader.feed(part)]
     [(kind, flags, stream, payload)] = frames
     assert (kind, flags, stream) == (protocol.REQUEST, protocol.END if end else 0, 7)
     decoded: dict[str, Any] = {}
-    assert protocol.decode_request(payload, decoded, {"a": 1}) == body
+    assert decoder.decode_request(payload, decoded, {"a": 1}) == body
     assert decoded.pop("state") == {"a": 1}
     assert decoded.pop("asgi") == {"version": "3.0", "spec_version": "2.4" if scope["type"] == "websocket" else "2.3"}
     assert decoded == scope
@@ -66,17 +66,17 @@ def test_a_request_comes_out_as_it_went_in(scope: dict[str, Any], body: bytes, e
 
 @given(st.integers(0, 65535), headers, st.binary(max_size=1000), st.booleans())
 def test_a_response_comes_out_as_it_went_in(status: int, pairs: list[Any], body: bytes, end: bool) -> None:
-    [(kind, flags, stream, payload)] = protocol.Decoder(EVERY).feed(protocol.encode_response(9, status, pairs, body, end))
+    [(kind, flags, stream, payload)] = decoder.Decoder(EVERY).feed(protocol.encode_response(9, status, pairs, body, end))
     assert (kind, bool(flags & protocol.END), stream) == (protocol.RESPONSE, end, 9)
-    assert protocol.decode_response(payload) == (status, pairs, body)
+    assert decoder.decode_response(payload) == (status, pairs, body)
 
 
 @given(st.none() | st.text(min_size=1, max_size=30), headers, st.integers(0, 65535), st.text(max_size=200))
 def test_websocket_frames_come_out_as_they_went_in(name: str | None, pairs: list[Any], code: int, reason: str) -> None:
-    [(_, _, _, payload)] = protocol.Decoder(EVERY).feed(protocol.encode_accept(3, name, pairs))
-    assert protocol.decode_accept(payload) == (name, pairs)
-    [(_, _, _, payload)] = protocol.Decoder(EVERY).feed(protocol.close_frame(3, code, reason))
-    decoded = protocol.decode_close(payload)
+    [(_, _, _, payload)] = decoder.Decoder(EVERY).feed(protocol.encode_accept(3, name, pairs))
+    assert decoder.decode_accept(payload) == (name, pairs)
+    [(_, _, _, payload)] = decoder.Decoder(EVERY).feed(protocol.close_frame(3, code, reason))
+    decoded = decoder.decode_close(payload)
     assert decoded[0] == code
     assert reason.startswith(decoded[1])
     assert len(decoded[1].encode()) <= 123
@@ -92,15 +92,15 @@ def test_frames_come_out_however_they_are_cut(items: list[tuple[int, int, int, b
         flags = protocol.END if end else 0
         data += protocol.frame(kind, flags, stream, payload)
         expected.append((kind, flags, stream, payload))
-    decoder = protocol.Decoder(EVERY)
-    assert [frame for part in split(data, cuts) for frame in decoder.feed(part)] == expected
+    reader = decoder.Decoder(EVERY)
+    assert [frame for part in split(data, cuts) for frame in reader.feed(part)] == expected
 
 
 @settings(max_examples=500)
 @given(st.binary(max_size=2000))
 def test_noise_is_a_protocol_error_or_nothing(data: bytes) -> None:
     try:
-        frames = protocol.Decoder(EVERY).feed(data)
+        frames = decoder.Decoder(EVERY).feed(data)
     except protocol.ProtocolError:
         return
     decode(frames)
@@ -113,7 +113,7 @@ def test_a_frame_with_a_few_wrong_bytes_does_no_harm(scope: dict[str, Any], data
     for _ in range(data.draw(st.integers(1, 4))):
         frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     try:
-        decode(protocol.Decoder(EVERY).feed(bytes(frame)))
+        decode(decoder.Decoder(EVERY).feed(bytes(frame)))
     except protocol.ProtocolError:
         pass
 
@@ -126,9 +126,9 @@ def test_any_payload_is_understood_or_a_protocol_error(kind: int, payload: bytes
 
 def decode(frames: list[tuple[int, int, int, bytes]]) -> None:
     decoders = {
-        protocol.REQUEST: lambda payload: protocol.decode_request(payload, {}, {}), protocol.RESPONSE: protocol.decode_response,
-        protocol.ACCEPT: protocol.decode_accept, protocol.CLOSE: protocol.decode_close, protocol.CREDIT: protocol.decode_number,
-        protocol.PING: protocol.decode_number, protocol.PONG: protocol.decode_number,
+        protocol.REQUEST: lambda payload: decoder.decode_request(payload, {}, {}), protocol.RESPONSE: decoder.decode_response,
+        protocol.ACCEPT: decoder.decode_accept, protocol.CLOSE: decoder.decode_close, protocol.CREDIT: decoder.decode_number,
+        protocol.PING: decoder.decode_number, protocol.PONG: decoder.decode_number,
     }  # fmt: skip
     for kind, _, _, payload in frames:
         try:
@@ -153,14 +153,14 @@ def decode(frames: list[tuple[int, int, int, bytes]]) -> None:
 )
 def test_a_head_beyond_the_grammar_is_refused_before_its_payload(head: bytes) -> None:
     with pytest.raises(protocol.ProtocolError):
-        protocol.Decoder(EVERY).feed(head)
+        decoder.Decoder(EVERY).feed(head)
 
 
 def test_kinds_that_the_other_end_may_not_send_are_refused() -> None:
     with pytest.raises(protocol.ProtocolError):
-        protocol.Decoder(protocol.FROM_LANE).feed(protocol.frame(protocol.GOAWAY, 0, 0, b""))
+        decoder.Decoder(protocol.FROM_LANE).feed(protocol.frame(protocol.GOAWAY, 0, 0, b""))
     with pytest.raises(protocol.ProtocolError):
-        protocol.Decoder(protocol.FROM_SERVER).feed(protocol.frame(protocol.READY, 0, 0, b""))
+        decoder.Decoder(protocol.FROM_SERVER).feed(protocol.frame(protocol.READY, 0, 0, b""))
 
 
 @pytest.mark.thread_unsafe(reason="tracemalloc counts every thread")
@@ -168,9 +168,9 @@ def test_an_announced_length_allocates_no_more_than_its_limit() -> None:
     head = b"\x01\x05\x00\x00" + struct.pack("<II", 1, protocol.MAX_CHUNK)
     tracemalloc.start()
     try:
-        decoders = [protocol.Decoder(EVERY) for _ in range(4)]
-        for decoder in decoders:
-            decoder.feed(head)
+        decoders = [decoder.Decoder(EVERY) for _ in range(4)]
+        for reader in decoders:
+            reader.feed(head)
         assert tracemalloc.get_traced_memory()[1] < 4 * (protocol.MAX_CHUNK + 10_000)
     finally:
         tracemalloc.stop()

@@ -19,7 +19,7 @@ from freelane.adapters.fastapi.responses import is_json, renderer
 from freelane.adapters.fastapi.steps import endpoint_context
 from freelane.adapters.starlette.answers import CALLS_TASKS
 from freelane.adapters.starlette.plan import Delegate, Plan
-from freelane.fastcore.routing.dispatcher import Guard
+from freelane.fastcore.routing.guard import Guard
 
 resolve_form_limits = find_optional("fastapi.routing:_resolve_form_limits")
 get_body_limit_error = find_optional("fastapi._body_limit:get_body_limit_error")

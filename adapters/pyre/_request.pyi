@@ -4,7 +4,7 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
-from freelane.fastcore.routing.direct import DirectExchange
+from freelane.fastcore.routing.dispatcher import Call
 
 @disjoint_base
 class PyreRequest:
@@ -44,7 +44,7 @@ class PyreRequest:
 
 @disjoint_base
 class DirectRequest(PyreRequest):
-    def __init__(self, exchange: DirectExchange) -> None: ...
+    def __init__(self, call: Call) -> None: ...
 
 @disjoint_base
 class ASGIRequest(PyreRequest):
@@ -53,4 +53,4 @@ class ASGIRequest(PyreRequest):
 @disjoint_base
 class BareAnswer:
     def __init__(self, failure: Callable[[BaseException, Any], Any], wait: Callable[[Any], Any]) -> None: ...
-    def __call__(self, exchange: DirectExchange) -> tuple[int, list[tuple[str, str]], Any]: ...
+    def __call__(self, call: Call) -> tuple[int, list[tuple[str, str]], Any]: ...

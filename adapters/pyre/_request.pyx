@@ -10,7 +10,7 @@ from freelane.adapters.pyre.parsing import load_json, merge, query_pairs
 from freelane.adapters.pyre.responses import JSON_TYPE, convert, render
 from freelane.fastcore.asgi.scope import Scope
 
-from freelane.fastcore.routing.direct cimport DirectExchange
+from freelane.fastcore.routing.dispatcher cimport Call
 from freelane.fastcore.json.writer cimport dumps
 from freelane.fastcore.json.plain cimport read
 
@@ -117,31 +117,31 @@ cdef class PyreRequest:
 cdef class DirectRequest(PyreRequest):
     """A request over RSGI."""
 
-    cdef DirectExchange exchange
+    cdef Call call
 
-    def __init__(self, DirectExchange exchange):
-        self.begin(exchange)
+    def __init__(self, Call call):
+        self.begin(call)
 
-    cdef object begin(self, DirectExchange exchange):
-        self.exchange = exchange
-        self.method = exchange.method
-        self.path = exchange.path
-        self._params = exchange.params
+    cdef object begin(self, Call call):
+        self.call = call
+        self.method = call.method
+        self.path = call.path
+        self._params = call.params
 
     cdef bytes whole_body(self):
-        if self.exchange.body is None:
+        if self.call.body is None:
             # No thread may wait for a client: the body is there before a handler that can ask for it.
             raise RuntimeError("the body of this request was not read, as the handler's code does not ask for one")
-        return self.exchange.body
+        return self.call.body
 
     @property
     def query(self):
-        return self.exchange.source.query_string
+        return self.call.source.query_string
 
     @property
     def headers(self):
         if self._headers is None:
-            headers = self.exchange.source.headers
+            headers = self.call.source.headers
             self._headers = merge(headers.items())
             if len(headers) > len(self._headers):
                 self.scope["headers"]  # names what RSGI could not carry
@@ -154,8 +154,8 @@ cdef class DirectRequest(PyreRequest):
 
     @property
     def scope(self):
-        gateway = self.exchange.gateway
-        return Scope(self.exchange.source, False, gateway.root_path, gateway.state, gateway.forwarded)
+        gateway = self.call.gateway
+        return Scope(self.call.source, False, gateway.root_path, gateway.state, gateway.forwarded)
 
 
 cdef class ASGIRequest(PyreRequest):
@@ -197,7 +197,7 @@ cdef list JSON_HEADERS = [("content-type", JSON_TYPE)]
 cdef class BareAnswer:
     """The answers of ``def`` handlers that no hook, CORS or log is around.
 
-    Called with an exchange, gives status, headers and body. Does not raise what is the app's.
+    Called with a ``Call``, gives status, headers and body. Does not raise what is the app's.
 
     - ``failure(exc, request)``: the answer to an exception.
     - ``wait(awaitable)``: its result, on this thread.
@@ -211,12 +211,12 @@ cdef class BareAnswer:
         self.failure = failure
         self.wait = wait
 
-    def __call__(self, DirectExchange exchange not None):
+    def __call__(self, Call call not None):
         cdef DirectRequest request = DirectRequest.__new__(DirectRequest)
         cdef object value, kind
-        request.begin(exchange)
+        request.begin(call)
         try:
-            value = exchange.target.call(request)
+            value = call.target.call(request)
             kind = type(value)
             if kind is dict or kind is list:
                 return 200, JSON_HEADERS, dumps(value, convert)

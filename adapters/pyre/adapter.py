@@ -15,7 +15,7 @@ from freelane.adapters.pyre.responses import Answer, Headers
 from freelane.adapters.pyre.streams import Channel
 from freelane.adapters.route_model import RouteTable, Served
 from freelane.fastcore.asgi.http import HTTPExchange
-from freelane.fastcore.routing.direct import DirectDispatcher, DirectExchange
+from freelane.fastcore.routing.dispatcher import Call, Dispatcher
 from freelane.fastcore.threads.loop_queue import LoopQueue
 
 logger = logging.getLogger("freelane.pyre")
@@ -78,21 +78,28 @@ class PyreAdapter(registry.Adapter):
 class AsyncCall:
     """A request that runs on the loop, as shutdown and the time limit see it."""
 
-    __slots__ = ("task", "exchange")
+    __slots__ = ("task", "call")
 
-    def __init__(self, exchange: DirectExchange) -> None:
-        self.exchange = exchange
+    def __init__(self, call: Call) -> None:
+        self.call = call
         self.task: asyncio.Task[None] | None = None
 
 
-class DirectCalls(DirectDispatcher):
-    """Requests of one gateway over RSGI. ``ticks`` are seconds, give or take one: a clock that costs nothing to read."""
+class DirectCalls:
+    """Requests of one gateway over RSGI; owns its dispatcher.
+
+    The dispatcher's ``ticks`` are seconds, give or take one: a clock that costs nothing to read.
+    """
 
     def __init__(self, app: Pyre, executor: Any, gateway: Any) -> None:
         self.app = app
+        self.gateway = gateway
         self.lane: LoopQueue = gateway.lane
-        self.calls: set[AsyncCall] = set()  # of the loop's thread only
-        counters.dispatchers.append(self)
+        self.running: set[AsyncCall] = set()  # of the loop's thread only
+        self.dispatcher = Dispatcher(gateway, self, executor=executor)
+        self.schedule = self.dispatcher.schedule
+        self.renew()
+        counters.dispatchers.append(self.dispatcher)
         gateway.loop.call_later(TICK, self.tick)
 
     def take(self, exchange: Any) -> None:
@@ -100,91 +107,96 @@ class DirectCalls(DirectDispatcher):
 
     # -- on Granian's thread
 
-    def stream(self, exchange: DirectExchange, status: int, headers: Headers, body: Any) -> None:
-        self.respond(exchange, Answer(status, headers, body))
+    def renew(self) -> None:
+        """Something was registered: take the pipeline that knows of it."""
+        self.dispatcher.publish(self.app.pipeline.table)
 
-    def refuse(self, exchange: DirectExchange) -> None:
+    def stream(self, call: Call, status: int, headers: Headers, body: Any) -> None:
+        self.respond(call, Answer(status, headers, body))
+
+    def refuse(self, call: Call) -> None:
         counters.drop()
-        self.respond(exchange, self.with_cors(exchange, asgi.OVERLOADED))
+        self.respond(call, self.with_cors(call, asgi.OVERLOADED))
 
-    def respond(self, exchange: DirectExchange, answer: Answer) -> None:
+    def respond(self, call: Call, answer: Answer) -> None:
         """Send an answer from any thread; a stream goes to the loop."""
         status, headers, body = answer
         if not isinstance(body, Channel):
-            exchange.respond(status, headers, body)
-        elif not exchange.claim() or not self.lane.post(self.start_stream, (exchange, answer)):
+            call.respond(status, headers, body)
+        elif not call.claim() or not self.lane.post(self.start_stream, (call, answer)):
             body.close(gone=True)
 
-    def with_cors(self, exchange: DirectExchange, answer: Answer) -> Answer:
+    def with_cors(self, call: Call, answer: Answer) -> Answer:
         cors = self.app.cors
         if cors is None:
             return answer
-        return answer._replace(headers=cors.apply(DirectRequest(exchange), answer.headers))
+        return answer._replace(headers=cors.apply(DirectRequest(call), answer.headers))
 
     # -- on the loop
 
-    def start(self, exchange: DirectExchange) -> None:
+    def start(self, call: Call) -> None:
         """Begin a request that needs the loop."""
-        call = AsyncCall(exchange)
+        running = AsyncCall(call)
         # Before the first step, which may be the last as well.
-        self.calls.add(call)
-        self.gateway.active.add(call)
-        call.task = asyncio.Task(self.run(call), loop=self.gateway.loop, eager_start=True, context=self.gateway.context.copy())
+        self.running.add(running)
+        self.gateway.active.add(running)
+        context = self.gateway.context.copy()
+        running.task = asyncio.Task(self.run(running), loop=self.gateway.loop, eager_start=True, context=context)
 
-    async def run(self, call: AsyncCall) -> None:
-        exchange = call.exchange
+    async def run(self, running: AsyncCall) -> None:
+        call = running.call
         counters.slot().requests += 1
         try:
             pipeline = self.app.pipeline
-            route = exchange.target
+            route = call.target
             runner = self.app.gil_thread.run if route.gil and not route.is_async else threads.on_thread
             try:
-                answer = await pipeline.answer_async(route, DirectRequest(exchange), runner)
+                answer = await pipeline.answer_async(route, DirectRequest(call), runner)
             except threads.Overloaded:
                 counters.drop()
-                answer = self.with_cors(exchange, asgi.OVERLOADED)
-            self.respond(exchange, answer)
+                answer = self.with_cors(call, asgi.OVERLOADED)
+            self.respond(call, answer)
         except asyncio.CancelledError:
-            self.respond(exchange, self.with_cors(exchange, asgi.OVERLOADED))  # the server stops
+            self.respond(call, self.with_cors(call, asgi.OVERLOADED))  # the server stops
         except BaseException as exc:
             self.gateway.log_error("A request could not be answered\n", exc)
-            exchange.claim()
-            exchange.watcher.done()
+            call.claim()
+            call.watcher.done()
         finally:
-            self.calls.discard(call)
-            self.gateway.active.discard(call)
-            call.task = None
+            self.running.discard(running)
+            self.gateway.active.discard(running)
+            running.task = None
 
-    def start_stream(self, started: tuple[DirectExchange, Answer]) -> None:
+    def start_stream(self, started: tuple[Call, Answer]) -> None:
         """Stream an answer through an ASGI exchange, which paces it and sees the client leave."""
-        exchange, answer = started
-        stream = self.gateway.open(exchange.source, exchange.watcher.proto)
+        call, answer = started
+        stream = self.gateway.open(call.source, call.watcher.proto)
         assert isinstance(stream, HTTPExchange)
-        if exchange.body:
+        if call.body:
             stream.body_was_read()
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await asgi.send_answer(answer, scope, receive, send)
 
         stream.app = app
-        stream.watcher = exchange.watcher
+        stream.watcher = call.watcher
         stream.start(self.gateway.context.copy())
 
     def tick(self) -> None:
         """Answer 504 for what has taken longer than the app allows."""
-        self.ticks += 1
+        self.dispatcher.ticks += 1
         self.gateway.loop.call_later(TICK, self.tick)
-        latest = self.ticks - self.app.timeout / TICK
-        for call in [call for call in self.calls if call.exchange.began < latest]:
-            self.time_out(call.exchange)
-            if call.task is not None:
-                call.task.cancel()
-        for exchange in self.running():
-            if exchange.began < latest:
-                self.time_out(exchange)
+        latest = self.dispatcher.ticks - self.app.timeout / TICK
+        for running in [running for running in self.running if running.call.began < latest]:
+            self.time_out(running.call)
+            if running.task is not None:
+                running.task.cancel()
+        for call in self.dispatcher.running():
+            if call.began < latest:
+                self.time_out(call)
 
-    def time_out(self, exchange: DirectExchange) -> None:
-        status, headers, body = self.with_cors(exchange, asgi.TIMED_OUT)
+    def time_out(self, call: Call) -> None:
+        status, headers, body = self.with_cors(call, asgi.TIMED_OUT)
         assert isinstance(body, bytes)
-        if exchange.respond(status, headers, body):
+        if call.respond(status, headers, body):
             counters.drop()

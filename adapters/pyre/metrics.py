@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from freelane.fastcore.routing.direct import DirectDispatcher
+from freelane.fastcore.routing.dispatcher import Dispatcher
 
 
 class Counters:
@@ -15,7 +15,7 @@ class Counters:
         self.slots: list[Slot] = []
         self.local = threading.local()
         self.dropped = 0
-        self.dispatchers: list[DirectDispatcher] = []  # which count what they answer; only added to
+        self.dispatchers: list[Dispatcher] = []  # which count what they answer; only added to
 
     def slot(self) -> Slot:
         """The calling thread's own counter."""

@@ -30,7 +30,8 @@ from freelane.adapters.pyre.responses import (
 )
 from freelane.adapters.pyre.routes import Route, is_async
 from freelane.adapters.pyre.threads import Overloaded
-from freelane.fastcore.routing.direct import DirectExchange, DirectTable
+from freelane.fastcore.routing.dispatcher import Call, Table
+from freelane.fastcore.routing.guard import Guard
 
 if TYPE_CHECKING:
     from freelane.adapters.pyre.app import Pyre
@@ -43,7 +44,7 @@ OnThread = Callable[..., Awaitable[Any]]
 SERVER_ERRORS = (SystemExit, KeyboardInterrupt, asyncio.CancelledError, Overloaded)
 
 
-class Pipeline(DirectTable):
+class Pipeline:
     def __init__(self, app: Pyre) -> None:
         self.app = app
         self.before = tuple(app.before_hooks)
@@ -55,14 +56,16 @@ class Pipeline(DirectTable):
         extra = app.extra_routes()
         self.match = app.table.compile(extra).match
         self.async_hooks = any(is_async(hook) for hook in self.before + self.after)
-        self.max_body_size = app.max_body_size
         # Nothing but the handler runs: the shortest way.
         self.bare = not (self.before or self.after or self.cors or self.log)
         hooks_ask = any(body_use.hook_may_ask(hook) for hook in self.before + self.after)
         for route in (*app.table.routes, *extra):
             route.free = self.on_threads(route) and not route.gil
             route.body = route.asks_for_body or hooks_ask
-        self.answer_direct = BareAnswer(self.failure, app.wait) if self.bare else self.answer_on_thread
+            route.limit = app.max_body_size
+        answer = BareAnswer(self.failure, app.wait) if self.bare else self.answer_on_thread
+        # Good for as long as this is the app's pipeline.
+        self.table = Table(Guard([(app, "compiled", self)]), self.match, answer)
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, Any] | None] | None:
         """The route for a request and its path parameters; GET's for HEAD where there is none of its own."""
@@ -77,9 +80,9 @@ class Pipeline(DirectTable):
 
     # -- on a thread
 
-    def answer_on_thread(self, exchange: DirectExchange) -> Answer:
+    def answer_on_thread(self, call: Call) -> Answer:
         """``answer`` for a request that is on one of the server's threads."""
-        return self.answer(exchange.target, DirectRequest(exchange))
+        return self.answer(call.target, DirectRequest(call))
 
     def answer(self, route: Route, request: PyreRequest) -> Answer:
         """Run a ``def`` handler, with ``def`` hooks around it. Does not raise."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from freelane.adapters.pyre import body_use, injection, models
-from freelane.fastcore.routing.direct import DirectRoute
 from freelane.fastcore.routing.router import Router
+from freelane.fastcore.routing.targets import DirectTarget
 
 # `{*rest}` is the form that Pyre's router (matchit) has for Starlette's `{rest:path}`.
 CATCH_ALL = re.compile(r"\{\*([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -27,7 +27,7 @@ def is_async(function: Any) -> bool:
     )
 
 
-class Route(DirectRoute):
+class Route(DirectTarget):
     """One method and path, and the handler behind it. Constant once made."""
 
     def __init__(self, method: str, path: str, handler: Callable[..., Any], *, gil: bool = False, model: Any = None) -> None:

@@ -15,7 +15,9 @@ from freelane.adapters.starlette.routing import CompiledRouter
 from freelane.adapters.starlette.sections import Endpoint, Node, Rest, Section
 from freelane.adapters.starlette.threads import ThreadCalls, overloaded
 from freelane.fastcore.asgi.http import HTTPExchange
-from freelane.fastcore.routing.dispatcher import Dispatcher, Guard, Table, Target
+from freelane.fastcore.routing.dispatcher import Call, Dispatcher, Table
+from freelane.fastcore.routing.guard import Guard
+from freelane.fastcore.routing.targets import ASGITarget
 
 
 class Direct:
@@ -44,13 +46,8 @@ class Direct:
         self.answers = Answers(self.parts[-1].behind, gateway, calls, self.parts[-1].chain)
         # Guards the making of a new table.
         self.lock = threading.Lock()
-        self.dispatcher = Dispatcher(
-            gateway,
-            executor=None if calls is None else calls.executor,
-            root_path=root_path,
-            renew=self.renew,
-            busy=busy,
-        )
+        executor = None if calls is None else calls.executor
+        self.dispatcher = Dispatcher(gateway, self, executor=executor, root_path=root_path)
         self.schedule = self.dispatcher.schedule
         self.take = self.dispatcher.take
         self.publish()
@@ -61,14 +58,14 @@ class Direct:
         guard = Guard(attributes, table.guard.sizes, watches=[self.watch, *table.guard.watches])
         self.dispatcher.publish(Table(guard, radix(table.rows, self.target)))
 
-    def target(self, entry: Any) -> Target | None:
+    def target(self, entry: Any) -> ASGITarget | None:
         if type(entry) is not Entry:
             return None
         own, plan = entry.guard, entry.plan.guard
         guard = Guard(own.attributes + plan.attributes, own.sizes + plan.sizes, own.places, own.absent, plan.watches)
         if self.dispatched:
-            return Target(guard, self.outer, self.dispatched_answer(entry))
-        return Target(
+            return ASGITarget(guard, self.outer, self.dispatched_answer(entry))
+        return ASGITarget(
             guard,
             {**self.outer, **self.inner, **entry.constants},
             self.answers.layered_answer(entry),
@@ -112,7 +109,9 @@ class Direct:
             finally:
                 self.lock.release()
 
-
-def busy(watcher: Any) -> tuple[int, Any, bytes]:
-    response = overloaded()
-    return response.status_code, response.raw_headers, bytes(response.body)
+    def refuse(self, call: Call) -> None:
+        """Answer what finds no thread and no place in the queue."""
+        response = overloaded()
+        exchange = call.gateway.open(call.source, call.proto)
+        assert isinstance(exchange, HTTPExchange)
+        exchange.respond_now(response.status_code, response.raw_headers, bytes(response.body))

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route, Router, WebSocketRoute
 from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.starlette.plan import Entry, MountEntry, Plan, make_entry
 from freelane.adapters.starlette.routes import function_of
-from freelane.fastcore.routing.dispatcher import Guard
+from freelane.fastcore.routing.guard import Guard
 from freelane.fastcore.routing.router import Router as RadixRouter
 
 # (path, methods, is a prefix, entry); an entry of None means: the framework's own routing.

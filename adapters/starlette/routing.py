@@ -11,7 +11,7 @@ from starlette._utils import get_route_path
 from freelane.adapters.compat import versions
 from freelane.adapters.starlette.plan import Entry, MountEntry
 from freelane.adapters.starlette.reader import Reader, radix
-from freelane.fastcore.routing.dispatcher import Guard
+from freelane.fastcore.routing.guard import Guard
 
 
 class Table:

@@ -1,39 +1,25 @@
 # One HTTP request and its response, between an ASGI app and one of Granian's protocols.
 
-from freelane.fastcore.asgi.loop_context cimport LoopContext
+from freelane.fastcore.asgi.request_body cimport RequestBody
 
 
-cdef class HTTPExchange:
-    # Every attribute is touched on the loop's thread only.
-    cdef readonly LoopContext gateway
-    cdef readonly object scope
+cdef class HTTPExchange(RequestBody):
+    # One thread at a time has an exchange. A server's thread that opened it may take the body, answer
+    # by `respond_now` and let it go, or hand it to the loop (`lane.post`) and touch it no more; all
+    # else (receive, send, tasks, what Granian calls back) is the loop's thread alone.
     cdef public object app
     # An async function of this exchange that answers in the app's place, or None.
     cdef public object answer
     # What a whole response goes through at its end: (scope, status, headers, body) -> headers,
     # body, or None for one that must go another way; or None.
     cdef public object leaving
-    cdef object proto
-    cdef object source
     # (host, port) at the other end of the socket, whatever proxies say; None over RSGI, where
     # `source` knows, and for a Unix socket.
     cdef object peer
-    cdef object loop
-    cdef bint rsgi
     cdef bint head
 
-    # Request body.
-    cdef int body_stage
-    cdef object reading
-    cdef object watching
-    cdef list chunks
-    cdef long long body_left
-    cdef bint ambiguous_end
-    cdef list waiters
-    cdef bint disconnected
-
     # Response.
-    cdef int stage
+    cdef int stage               # changed by `become` only
     cdef bint stepping
     cdef int status
     cdef list headers
@@ -45,16 +31,8 @@ cdef class HTTPExchange:
     # Kept so that the server does not answer before the app has.
     cdef public object watcher
 
-    cdef object wake(self)
+    cdef int become(self, int stage) except -1
     cdef object connection(self)
-    cdef object as_future(self, object awaitable)
-    cdef object add_chunk(self, bytes data)
-    cdef object end_body(self)
-    cdef object on_message(self, dict message)
-    cdef object open_body(self)
-    cdef object read_next(self)
-    cdef object break_body(self)
-    cdef object watch(self)
     cdef object accept_start(self, object status, object headers)
     cdef object start_response(self)
     cdef object open_stream(self)

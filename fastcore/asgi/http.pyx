@@ -9,22 +9,24 @@ import functools
 
 from freelane.fastcore.asgi.headers cimport UNSAID, check_headers, check_status, take_framing, text_headers
 from freelane.fastcore.asgi.loop_context cimport LoopContext
+from freelane.fastcore.asgi.request_body cimport CUT, ENDED, UNOPENED
 from freelane.fastcore.asgi.scope cimport split_address
 
 cdef enum:
-    # Request body, as far as the app was told.
-    UNOPENED = 0
-    OPEN = 1
-    ENDED = 2      # the last chunk is queued or was handed out
-    CUT = 3        # the client went away before the end
-
-cdef enum:
-    # Response.
+    # The response, as far as the app has got.
     IDLE = 0
     REFUSED = 1    # the app sent a start that no server could send
     HELD = 2       # the app sent its start; nothing is on the wire
     STREAMING = 3
-    COMPLETE = 4
+    COMPLETE = 4   # nothing more goes to the client by this exchange
+
+# What may follow each stage; `become` is the one place that changes it.
+cdef int[5] FOLLOWING
+FOLLOWING[IDLE] = 1 << IDLE | 1 << REFUSED | 1 << HELD | 1 << COMPLETE    # COMPLETE: the request is malformed
+FOLLOWING[REFUSED] = 1 << IDLE | 1 << HELD | 1 << COMPLETE    # IDLE: the transport cannot carry it
+FOLLOWING[HELD] = 1 << STREAMING | 1 << COMPLETE
+FOLLOWING[STREAMING] = 1 << COMPLETE
+FOLLOWING[COMPLETE] = 0
 
 # A sender that is further ahead than this waits for the client (bytes).
 cdef long long PACE_BYTES = 1 << 20
@@ -36,7 +38,7 @@ cdef list ERROR_HEADERS = [
 ]
 
 
-cdef class HTTPExchange:
+cdef class HTTPExchange(RequestBody):
     """``receive`` and ``send`` for one request, and the task that runs the app with them."""
 
     def __cinit__(self, LoopContext gateway, object proto, object source, object scope, object peer=None):
@@ -53,6 +55,13 @@ cdef class HTTPExchange:
         self.body_left = -1
         self.stage = IDLE
         self.stepping = False
+
+    cdef int become(self, int stage) except -1:
+        if not FOLLOWING[self.stage] >> stage & 1:
+            raise RuntimeError(f"a response cannot go from stage {self.stage} to {stage}")
+        self.stage = stage
+        self.over = stage == COMPLETE
+        return 0
 
     cpdef object start(self, object context):
         """Run the app in a task that takes its first step at once."""
@@ -99,179 +108,6 @@ cdef class HTTPExchange:
                 self.proto = None
             gateway.active.discard(self)
 
-    # -- receive
-
-    async def receive(self):
-        """The next event: ``http.request`` until the body ends, then ``http.disconnect``."""
-        cdef object waiter
-        while True:
-            if self.disconnected or self.stage == COMPLETE:
-                return {"type": "http.disconnect"}
-            if self.body_stage == UNOPENED:
-                self.open_body()
-            if self.chunks:
-                data = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
-                self.chunks = None
-                return {"type": "http.request", "body": data, "more_body": self.body_stage == OPEN}
-            if self.body_stage == CUT:
-                self.disconnected = True
-                continue
-            if self.body_stage == OPEN:
-                if self.reading is None:
-                    self.read_next()
-                    continue
-            elif self.watching is None:
-                self.watch()
-                continue
-            waiter = self.loop.create_future()
-            if self.waiters is None:
-                self.waiters = []
-            self.waiters.append(waiter)
-            await waiter
-
-    async def body(self):
-        """The whole request body. Raises ConnectionError when the client goes away before its end."""
-        cdef list parts = []
-        cdef object message
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ConnectionError("the client went away before the end of the body")
-            if not message["more_body"] and not parts:
-                return message["body"]
-            parts.append(message["body"])
-            if not message["more_body"]:
-                return b"".join(parts)
-
-    def take_body(self, bytes data):
-        """Let the app receive a body that was read before this exchange began."""
-        self.body_stage = ENDED
-        self.chunks = [data]
-
-    cdef object wake(self):
-        cdef list waiters = self.waiters
-        self.waiters = None
-        if waiters is not None:
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-
-    cdef object as_future(self, object awaitable):
-        if not hasattr(awaitable, "add_done_callback"):
-            return asyncio.ensure_future(awaitable, loop=self.loop)
-        return awaitable
-
-    cdef object open_body(self):
-        cdef object headers, length
-        self.body_stage = OPEN
-        if not self.rsgi:
-            headers = dict(self.source["headers"])
-            length = headers.get(b"content-length")
-            chunked = b"transfer-encoding" in headers
-        else:
-            headers = self.source.headers
-            length = headers.get("content-length")
-            chunked = "transfer-encoding" in headers
-        if chunked:
-            length = None  # RFC 9112, 6.3: it overrides Content-Length
-        elif length is None and self.scope["http_version"] in ("1.0", "1.1"):
-            length = "0"
-        if length is not None and length.isdigit():
-            self.body_left = int(length)
-            if self.body_left == 0:
-                self.body_stage = ENDED
-                self.chunks = [b""]
-                return None
-        if self.rsgi:
-            # The streaming form: the other one waits for the whole body, which a client
-            # that waits for our answer first would never send.
-            self.proto.__aiter__()
-
-    def body_was_read(self):
-        """Say that the request's body was taken from the protocol already."""
-        self.body_stage = ENDED
-
-    cdef object read_next(self):
-        cdef object awaitable
-        try:
-            awaitable = self.proto.__anext__() if self.rsgi else self.proto.receive()
-        except StopAsyncIteration:
-            self.end_body()
-            return None
-        self.reading = awaitable = self.as_future(awaitable)
-        awaitable.add_done_callback(self.on_read)
-        # Granian may lose a callback added while the result arrives, so look once more;
-        # a second call finds that nothing is being read.
-        if awaitable.done():
-            self.on_read(awaitable)
-
-    def on_read(self, awaitable):
-        if awaitable is not self.reading:
-            return
-        self.reading = None
-        try:
-            message = awaitable.result()
-        except BaseException:
-            self.break_body()
-            return
-        if self.stage == COMPLETE:
-            # Nobody reads on, but a client that sends first and reads then must not hang.
-            if message if self.rsgi else message.get("more_body", False):
-                self.read_next()
-            else:
-                self.proto = None
-            return
-        if not self.rsgi:
-            self.on_message(message)
-        elif message:
-            self.ambiguous_end = False
-            self.add_chunk(message)
-        elif self.body_left > 0:
-            # RSGI's stream ends quietly when the client is cut off in mid-body.
-            self.break_body()
-        elif self.ambiguous_end:
-            # A second empty chunk comes after trailers and after an error.
-            if "trailer" in self.source.headers:
-                self.end_body()
-            else:
-                self.break_body()
-        else:
-            # Empty means the end, trailers or an error; after the end the iterator stops.
-            self.ambiguous_end = True
-            self.read_next()
-            if self.reading is not None:
-                return
-        self.wake()
-
-    cdef object add_chunk(self, bytes data):
-        if self.chunks is None:
-            self.chunks = []
-        self.chunks.append(data)
-        if self.body_left >= 0:
-            self.body_left -= len(data)
-            if self.body_left <= 0:
-                self.body_stage = ENDED
-
-    cdef object end_body(self):
-        if self.body_left > 0:
-            self.break_body()
-            return None
-        self.body_stage = ENDED
-        if self.chunks is None:
-            self.chunks = [b""]
-
-    cdef object on_message(self, dict message):
-        if message["type"] == "http.disconnect":
-            self.break_body()
-        elif message["more_body"]:
-            if message["body"]:
-                self.add_chunk(message["body"])
-        else:
-            if message["body"]:
-                self.add_chunk(message["body"])
-            if self.body_stage == OPEN:
-                self.end_body()
-
     cdef object break_body(self):
         # It is malformed or ended early: answer 400 at once and tell the app that nobody is there, as
         # uvicorn does. A client that is gone sees none of it.
@@ -283,43 +119,9 @@ cdef class HTTPExchange:
             self.cut()
         else:
             answer_now(self.proto, self.rsgi, 400, b"Invalid HTTP request received.")
-            self.stage = COMPLETE
+            self.become(COMPLETE)
         self.disconnected = True
         self.wake()
-
-    cdef object watch(self):
-        cdef object awaitable
-        if self.watching is not None:
-            return None
-        self.watching = awaitable = self.as_future(
-            self.proto.client_disconnect() if self.rsgi else self.proto.receive()
-        )
-        awaitable.add_done_callback(self.on_disconnect)
-        if awaitable.done():
-            self.on_disconnect(awaitable)
-
-    def on_disconnect(self, awaitable):
-        if awaitable is not self.watching:
-            return
-        self.watching = None
-        if self.stage == COMPLETE:
-            return
-        if not self.rsgi:
-            try:
-                if awaitable.result()["type"] != "http.disconnect":
-                    self.watch()
-                    return
-            except BaseException:
-                pass
-        self.disconnected = True
-        self.wake()
-
-    def unwatch(self):
-        # Its one waiter per connection would otherwise swallow a later request's event.
-        cdef object awaitable = self.watching
-        self.watching = None
-        if awaitable is not None:
-            awaitable.cancel()
 
     # -- send
 
@@ -335,7 +137,7 @@ cdef class HTTPExchange:
             if kind != "http.response.start":
                 raise RuntimeError(f"Expected ASGI message 'http.response.start', but got '{kind}'.")
             # As under uvicorn, a start that cannot be sent is the only one all the same.
-            self.stage = REFUSED
+            self.become(REFUSED)
             self.accept_start(message["status"], message.get("headers", ()))
             self.start_response()
             return
@@ -392,7 +194,7 @@ cdef class HTTPExchange:
             if self.rsgi:
                 checked = text_headers(checked)
         except RuntimeError:
-            self.stage = IDLE  # the transport's fault, not the app's: it is answered 500
+            self.become(IDLE)  # the transport's fault, not the app's: it is answered 500
             raise
         self.headers = checked
         self.status = code
@@ -401,7 +203,7 @@ cdef class HTTPExchange:
         self.body_due = due if due >= 0 else 0
 
     cdef object start_response(self):
-        self.stage = HELD
+        self.become(HELD)
         if self.gateway.observed:
             self.gateway.observe(self.scope, self.status, self.headers)
         if not self.stepping:
@@ -414,7 +216,7 @@ cdef class HTTPExchange:
 
     cdef object open_stream(self):
         cdef list headers = self.headers
-        self.stage = STREAMING
+        self.become(STREAMING)
         self.headers = None
         if self.rsgi:
             self.stream = self.proto.response_stream(self.status, headers)
@@ -453,7 +255,9 @@ cdef class HTTPExchange:
         await waiter
 
     cdef object finish(self):
-        self.stage = COMPLETE
+        if self.stage == COMPLETE:  # it was cut off meanwhile
+            return None
+        self.become(COMPLETE)
         self.stream = None
         if not self.rsgi:
             self.proto.send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -468,18 +272,6 @@ cdef class HTTPExchange:
             if method != "GET" and method != "HEAD":
                 self.discard_body()
 
-    def discard_body(self):
-        """Read what the app left of the request's body, and drop it."""
-        if asyncio._get_running_loop() is not self.loop:
-            self.gateway.lane.post(HTTPExchange.discard_body, self)
-            return
-        if self.proto is None:
-            return
-        if self.body_stage == UNOPENED:
-            self.open_body()
-        if self.body_stage == OPEN and self.reading is None:
-            self.read_next()
-
     cdef object respond(self, bytes body):
         # A whole response at once. Without a length uvicorn sends chunks, so a stream does.
         if not self.sized and not self.head:
@@ -488,7 +280,7 @@ cdef class HTTPExchange:
                 self.write(body)
             self.finish()
             return None
-        self.stage = COMPLETE
+        self.become(COMPLETE)
         if self.rsgi:
             if body:
                 self.proto.response_bytes(self.status, self.headers, body)
@@ -519,7 +311,7 @@ cdef class HTTPExchange:
             return False
         if not self.head and (not self.sized or self.body_due != len(data)):
             return False
-        self.stage = HELD
+        self.become(HELD)
         if self.gateway.observed:
             self.gateway.observe(self.scope, self.status, self.headers)
         self.respond(b"" if self.head else data)
@@ -560,12 +352,12 @@ cdef class HTTPExchange:
                 self.gateway.cut(self.connection(), answer)
             else:
                 answer()
-            self.stage = COMPLETE
+            self.become(COMPLETE)
             self.completed()
             return
         if self.stage == HELD:
             self.open_stream()
-        self.stage = COMPLETE
+        self.become(COMPLETE)
         stream, self.stream = self.stream, None
         release = functools.partial(release_stream, self.proto, stream, self.rsgi)
         if whole or breaks:

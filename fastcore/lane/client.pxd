@@ -54,11 +54,3 @@ cdef class Call:
     cpdef object on_frame(self, int kind, int flags, bytes payload)
     cpdef object push(self, tuple event)
     cpdef object take(self, Py_ssize_t size)
-
-cdef class HTTPCall(Call):
-    cdef object receive          # the exchange's, or what stands before it
-    cdef bytes body
-    cdef bint more
-
-cdef class WebSocketCall(Call):
-    pass

@@ -1,17 +1,15 @@
 # cython: language_level=3, freethreading_compatible=True
-"""One worker's connection to a lane process, and the requests and WebSockets on it.
+"""One worker's connection to a lane process, and what all calls over it share.
 
-A call belongs to the thread of its worker's loop. A request without a body whose whole
-response comes in one frame costs no task; any other is run by its exchange's own task, as an
-ASGI app that speaks to the lane. Frames: fastcore/lane/protocol.pyx.
+Frames: fastcore/lane/protocol.pyx. The two kinds of call: fastcore/lane/calls.pyx.
 """
 import asyncio
 from collections import deque
 
-from freelane.fastcore.lane import protocol
+from freelane.fastcore.lane import decoder, protocol
 
 from freelane.fastcore.lane.transport cimport Link
-from freelane.fastcore.lane.protocol cimport decode_response, encode_request, frame, frame_head, has_body
+from freelane.fastcore.lane.protocol cimport frame, frame_head
 
 cdef int READY = protocol.READY
 cdef int FAILED = protocol.FAILED
@@ -19,16 +17,12 @@ cdef int RESPONSE = protocol.RESPONSE
 cdef int BODY = protocol.BODY
 cdef int ACCEPT = protocol.ACCEPT
 cdef int MESSAGE = protocol.MESSAGE
-cdef int CLOSE = protocol.CLOSE
 cdef int CREDIT = protocol.CREDIT
 cdef int RESET = protocol.RESET
 cdef int PONG = protocol.PONG
 cdef int END = protocol.END
-cdef int TEXT = protocol.TEXT
-cdef int SOON = protocol.SOON
 cdef Py_ssize_t WINDOW = protocol.WINDOW
 cdef Py_ssize_t MAX_CHUNK = protocol.MAX_CHUNK
-cdef Py_ssize_t MAX_INLINE = protocol.MAX_INLINE
 cdef Py_ssize_t HEADER_SIZE = protocol.HEADER_SIZE
 
 # A client is watched when its call takes longer than this, and a lane process is asked for a
@@ -38,16 +32,7 @@ PING = 1.0
 
 # Kinds of events that come from this process and not from the lane; the payload is a status.
 REFUSED = 0
-PHRASES = {500: b"Internal Server Error", 502: b"Bad Gateway", 503: b"Service Unavailable", 504: b"Gateway Timeout"}
 COPY = 1 << 14
-
-
-def error_headers(status):
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(PHRASES[status])).encode("ascii")),
-    ]
-    return [*headers, (b"retry-after", b"1")] if status == 503 else headers
 
 
 cdef class Load:
@@ -233,7 +218,7 @@ cdef class Call:
 
     cpdef object on_frame(self, int kind, int flags, bytes payload):
         if kind == CREDIT:
-            self.credit += protocol.decode_number(payload)
+            self.credit += decoder.decode_number(payload)
             if self.credit > 0 and self.earned is not None and not self.earned.done():
                 self.earned.set_result(None)
             return
@@ -302,251 +287,3 @@ cdef class Call:
             self.lane.link.write(protocol.number_frame(CREDIT, self.stream, self.used))
             self.room += self.used
             self.used = 0
-
-
-cdef class HTTPCall(Call):
-    """One request."""
-
-    def __cinit__(self, client, exchange):
-        self.receive = exchange.receive
-        self.body = b""
-        self.more = False
-
-    def start(self):
-        """Begin, on the loop's thread."""
-        if has_body(self.exchange.scope):
-            self.run_exchange()
-        else:
-            self.client.submit(self)
-
-    async def take_over(self, receive):
-        """Answer in the exchange's own task, which has begun; ``receive`` gives the body from its beginning."""
-        self.running = True
-        self.receive = receive
-        await self.run(self.exchange.scope, receive, self.exchange.send)
-
-    cpdef bytes request(self):
-        inline = len(self.body) <= MAX_INLINE
-        return encode_request(
-            self.stream, self.exchange.scope, self.body if inline else b"", inline and not self.more
-        )
-
-    cpdef object dispatch(self, Lane lane):
-        Call.dispatch(self, lane)
-        body, self.body = self.body, b""
-        inline = len(body) <= MAX_INLINE
-        if not self.over and (self.more or not inline):
-            self.watch = self.client.loop.create_task(self.upload(b"" if inline else body))
-
-    def run_exchange(self):
-        self.running = True
-        self.exchange.app = self.run
-        self.exchange.start(self.client.context())
-
-    cpdef object on_frame(self, int kind, int flags, bytes payload):
-        if self.running or kind != RESPONSE or not flags & END:
-            Call.on_frame(self, kind, flags, payload)
-            if not self.running and not self.gone and self.events:
-                self.run_exchange()
-            return
-        self.finish()
-        status, headers, body = decode_response(payload)
-        if not self.exchange.respond_now(status, headers, body):
-            self.push((kind, flags, payload))
-            self.run_exchange()
-
-    cpdef object fail(self, int status):
-        if self.running:
-            Call.fail(self, status)
-        else:
-            self.finish()
-            if status == 500:
-                self.exchange.fail()
-            else:
-                self.exchange.respond_now(status, error_headers(status), PHRASES[status])
-
-    # -- what the client sends
-
-    async def upload(self, data):
-        """Send the rest of the body, then wait for the client to leave."""
-        receive = self.receive
-        more = self.more
-        while True:
-            if data or not more:
-                await self.send_payload(BODY, 0 if more else END, data)
-            if not more:
-                break
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                self.leave()
-                return
-            data, more = message["body"], message["more_body"]
-        await self.wait_for_disconnect()
-
-    async def wait_for_disconnect(self):
-        while (await self.receive())["type"] != "http.disconnect":
-            pass
-        if not self.over:
-            self.leave()
-
-    def look_for_disconnect(self):
-        """Watch the client of a call that takes longer than most."""
-        if self.watch is None and not self.over and not self.more and self.lane is not None:
-            self.watch = self.client.loop.create_task(self.wait_for_disconnect())
-
-    # -- what the lane sends
-
-    async def run(self, scope, receive, send):
-        """The ASGI app of an exchange that is more than one frame each way."""
-        try:
-            if self.lane is None and not self.over:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return
-                self.body, self.more = message["body"], message["more_body"]
-                self.client.submit(self)
-            await self.deliver(send)
-        finally:
-            self.reset()
-
-    async def deliver(self, send):
-        started = False
-        while (event := await self.next_event()) is not None:
-            kind, flags, payload = event
-            if kind == BODY:
-                if not started:
-                    raise protocol.ProtocolError("a body before its response")
-                await send({"type": "http.response.body", "body": payload, "more_body": not flags & END})
-                self.take(len(payload) + HEADER_SIZE)
-                if flags & END:
-                    self.finish()
-                    return
-            elif kind == RESPONSE:
-                status, headers, body = decode_response(payload)
-                if flags & SOON and not self.events and not self.over:
-                    following = await self.next_event()
-                    if following is None:
-                        return
-                    assert self.events is not None
-                    self.events.appendleft(following)
-                await send({"type": "http.response.start", "status": status, "headers": headers})
-                started = True
-                if body or flags & END:
-                    await send({"type": "http.response.body", "body": body, "more_body": not flags & END})
-                if flags & END:
-                    self.finish()
-                    return
-            elif started:
-                # The lane gave up on it, or was lost: the client must not take it for whole.
-                self.finish()
-                self.exchange.cut()
-                return
-            else:
-                self.finish()
-                await self.answer(send, payload if kind == REFUSED else 502)
-                return
-
-    async def answer(self, send, status):
-        if status == 500:
-            self.exchange.fail()
-            return
-        await send({"type": "http.response.start", "status": status, "headers": error_headers(status)})
-        await send({"type": "http.response.body", "body": PHRASES[status]})
-
-
-cdef class WebSocketCall(Call):
-    """One WebSocket."""
-
-    def start(self):
-        self.running = True
-        self.exchange.app = self.run
-        self.exchange.start(self.client.context())
-
-    cpdef bytes request(self):
-        return encode_request(self.stream, self.exchange.scope, b"", False)
-
-    cpdef object dispatch(self, Lane lane):
-        Call.dispatch(self, lane)
-        if not self.over:
-            self.watch = self.client.loop.create_task(self.upload())
-
-    def look_for_disconnect(self):
-        pass
-
-    async def run(self, scope, receive, send):
-        try:
-            await receive()  # websocket.connect
-            self.client.submit(self)
-            await self.deliver(send)
-        finally:
-            self.reset()
-
-    async def upload(self):
-        """Send what the client sends, until it leaves."""
-        while not self.over:
-            event = await self.exchange.receive()
-            if event["type"] == "websocket.disconnect":
-                if not self.over and self.lane is not None:
-                    code, reason = event.get("code", 1005), event.get("reason") or ""
-                    self.lane.link.write(protocol.close_frame(self.stream, code, reason))
-                self.finish()
-                self.leave()
-                return
-            text, data = event.get("text"), event.get("bytes")
-            flags = END if data is not None else END | TEXT
-            payload = data if data is not None else text.encode()
-            if len(payload) > protocol.MAX_MESSAGE:
-                self.reset()
-                await self.exchange.send({"type": "websocket.close", "code": 1009})
-                return
-            await self.send_payload(MESSAGE, flags, payload)
-
-    async def deliver(self, send):
-        parts = []
-        denial = None
-        body = b""
-        while (event := await self.next_event()) is not None:
-            kind, flags, payload = event
-            if kind == MESSAGE:
-                self.take(len(payload) + HEADER_SIZE)
-                whole = protocol.join_message(parts, flags, payload)
-                if whole is not None:
-                    key = "text" if flags & TEXT else "bytes"
-                    await send({"type": "websocket.send", key: whole.decode() if flags & TEXT else whole})
-            elif kind == ACCEPT:
-                subprotocol, headers = protocol.decode_accept(payload)
-                await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
-            elif kind == CLOSE:
-                code, reason = protocol.decode_close(payload)
-                self.finish()
-                await send({"type": "websocket.close", "code": code, "reason": reason})
-                return
-            elif kind == RESPONSE or kind == BODY and denial is not None:
-                if kind == RESPONSE:
-                    status, headers, body = decode_response(payload)
-                    denial = status, headers
-                else:
-                    self.take(len(payload) + HEADER_SIZE)
-                    body += payload
-                if flags & END:
-                    self.finish()
-                    await self.deny(send, denial, body)
-                    return
-            else:
-                self.finish()
-                await self.lose(send, payload if kind == REFUSED else 502)
-                return
-
-    async def deny(self, send, denial, body):
-        assert denial is not None
-        status, headers = denial
-        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": body})
-
-    async def lose(self, send, status):
-        exchange = self.exchange
-        if exchange.connecting:
-            await exchange.refuse(status, PHRASES[status])
-        elif status != 502 or self.lane is not None and not self.lane.alive:
-            await send({"type": "websocket.close", "code": 1011, "reason": ""})
-        # Else the app left without closing, and so does the exchange.

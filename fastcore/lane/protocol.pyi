@@ -1,7 +1,5 @@
-from collections.abc import Iterable, MutableMapping
-from typing import Any, Self
-
-from typing_extensions import disjoint_base
+from collections.abc import MutableMapping
+from typing import Any
 
 VERSION: int
 READY: int
@@ -27,11 +25,11 @@ MAX_INLINE: int
 MAX_REASON: int
 MAX_MESSAGE: int
 LIMITS: dict[int, int]
+EXACT: tuple[int, ...]
+VERSIONS: tuple[str, ...]
 FROM_LANE: tuple[int, ...]
 FROM_SERVER: tuple[int, ...]
 HEADER_SIZE: int
-
-_Frame = tuple[int, int, int, bytes]
 
 class ProtocolError(Exception): ...
 
@@ -46,15 +44,3 @@ def encode_request(stream: int, scope: MutableMapping[str, Any], body: bytes, en
 def encode_response(stream: int, status: int, headers: list[tuple[bytes, bytes]], body: bytes, end: bool) -> bytes: ...
 def encode_accept(stream: int, subprotocol: str | None, headers: list[tuple[bytes, bytes]]) -> bytes: ...
 def has_body(scope: MutableMapping[str, Any]) -> bool: ...
-def decode_request(payload: bytes, scope: dict[str, Any], state: dict[str, Any]) -> bytes: ...
-def decode_response(payload: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]: ...
-def decode_accept(payload: bytes) -> tuple[str | None, list[tuple[bytes, bytes]]]: ...
-def decode_close(payload: bytes) -> tuple[int, str]: ...
-def decode_number(payload: bytes) -> int: ...
-
-@disjoint_base
-class Decoder:
-    eof: bool
-    def __new__(cls, accepted: Iterable[int]) -> Self: ...
-    def feed(self, data: bytes | bytearray | memoryview) -> list[_Frame]: ...
-    def read(self, fd: int) -> list[_Frame]: ...

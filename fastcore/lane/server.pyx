@@ -5,7 +5,7 @@ Stands in the place of Granian's ASGI protocol. Frames: fastcore/lane/protocol.p
 """
 from collections import deque
 
-from freelane.fastcore.lane import protocol
+from freelane.fastcore.lane import decoder, protocol
 from freelane.fastcore.asgi.websocket import WebSocketExchange
 
 from freelane.fastcore.asgi.http cimport HTTPExchange
@@ -345,14 +345,14 @@ cdef class Connection:
             if stream is not None:
                 self.on_stream_frame(stream, kind, flags, payload)
         elif kind == PING:
-            self.link.write(protocol.number_frame(PONG, 0, protocol.decode_number(payload)))
+            self.link.write(protocol.number_frame(PONG, 0, decoder.decode_number(payload)))
         elif kind == GOAWAY:
             self.leaving = True
             self.process.leave()
 
     def on_stream_frame(self, stream, kind, flags, payload):
         if kind == CREDIT:
-            stream.earn(protocol.decode_number(payload))
+            stream.earn(decoder.decode_number(payload))
         elif kind == RESET:
             stream.lose()
         elif kind == BODY and isinstance(stream, HTTPStream):
@@ -360,7 +360,7 @@ cdef class Connection:
         elif kind == MESSAGE and isinstance(stream, WebSocketStream):
             stream.on_message(flags, payload)
         elif kind == CLOSE and isinstance(stream, WebSocketStream):
-            stream.on_close(*protocol.decode_close(payload))
+            stream.on_close(*decoder.decode_close(payload))
         else:
             raise protocol.ProtocolError(f"a frame of kind {kind} on a stream of another kind")
 
@@ -370,7 +370,7 @@ cdef class Connection:
         if id <= self.last:
             raise protocol.ProtocolError(f"stream {id} began before")
         self.last = id
-        body = protocol.decode_request(payload, scope, gateway.state)
+        body = decoder.decode_request(payload, scope, gateway.state)
         if scope["type"] == "http":
             stream = HTTPStream(self.streams, self.link, id, body, bool(flags & END))
             exchange = HTTPExchange(gateway, stream, scope, scope, stream)

@@ -1,6 +1,6 @@
 # One end of a connection between the server and a lane process.
 
-from freelane.fastcore.lane.protocol cimport Decoder
+from freelane.fastcore.lane.decoder cimport Decoder
 
 cdef class Link:
     # Every attribute is touched on the loop's thread only.

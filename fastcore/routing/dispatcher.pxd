@@ -1,50 +1,60 @@
 # Requests on their way from Granian's threads to what answers them, past an app's own layers.
+cimport cython
+from cpython.object cimport PyObject
+
 from freelane.fastcore.asgi.gateway cimport Gateway
-from freelane.fastcore.routing.watch cimport Watch
-
-
-cdef class Guard:
-    # Constant once made.
-    cdef readonly tuple attributes   # (object, name, value)
-    cdef readonly tuple sizes        # (collection, its length)
-    cdef readonly tuple places       # (list, index, value)
-    cdef readonly tuple absent       # (dict, key)
-    cdef readonly tuple watches      # of names in modules and classes
-
-    cpdef bint holds(self)
-
+from freelane.fastcore.asgi.http cimport HTTPExchange
+from freelane.fastcore.asgi.responder cimport Responder
+from freelane.fastcore.routing.guard cimport Guard
 
 cdef class Target:
-    # Constant once made.
-    cdef readonly Guard guard
-    cdef readonly dict constants     # scope keys
-    cdef readonly dict fresh         # scope keys whose dicts are copied for each request
-    cdef readonly object answer
-    cdef readonly object serve
-    cdef readonly bint body
+    # Constant once its table is published.
+    cdef readonly Guard guard        # None: there is nothing to look at
+    cdef public bint free            # whether it answers on the server's threads; else on the loop
+    cdef public bint body            # whether it wants the request's whole body before anything else,
+    cdef public long long limit      # and of how many bytes at most; -1: of any size
 
-    cdef object enter(self, object scope, object params)
+    cdef object serve(self, Call call)
+    cdef object start(self, Call call)
+    cdef object attach(self, HTTPExchange exchange, object params)
 
+cdef class Call(Responder):
+    # Of whoever goes on with the request, which is one thread after the other.
+    cdef readonly Target target
+    cdef readonly object params
+    cdef readonly Table table        # in which it was found
+    cdef readonly bytes body         # None for a target that wants none
+    cdef readonly long long began    # the dispatcher's tick when it arrived
+    cdef Dispatcher dispatcher
+    cdef PyObject* older             # neighbours among those that threads answer now; the
+    cdef PyObject* newer             # dispatcher's lock guards both
 
 cdef class Table:
     # Constant once made.
     cdef readonly Guard guard
-    cdef readonly object match
-
+    cdef readonly object match       # (method, path), as fastcore.routing.router's
+    cdef readonly object answer      # of targets that answer in one piece: (call) -> status, headers, body
 
 cdef class Dispatcher:
+    # All but the class, the cell and the last four is constant once serving.
     cdef readonly Gateway gateway
+    cdef readonly object owner
     cdef readonly object executor
     cdef readonly str root_path
-    cdef object renew                # called when the table is out of date
-    cdef object busy
-    # The current table, replaced as one reference.
-    cdef list cell
-    cdef object begin_bound
+    cdef type http_scope             # Granian's class for HTTP, once it was seen
+    cdef list cell                   # [the current table], replaced as one reference
     cdef object serve_bound
-    cdef object hand_over_bound
+    cdef object start_bound
+    cdef public long long ticks      # written by the loop's thread
+    cdef cython.pymutex lock         # guards the two below
+    cdef PyObject* newest            # of the requests that threads answer now, each alive in a call of `serve`
+    cdef long long count
 
-    cdef tuple find(self, str method, str path)
-    cdef bint read(self, tuple call) except -1
-    cdef object post(self, tuple call)
-    cdef object run_here(self, tuple call)
+    cdef bint is_http(self, object source) except -1
+    cdef tuple find(self, Table table, str method, str path)
+    cdef object take_up(self, object watcher)
+    cdef object ready(self, Call call)
+    cdef int enter(self, Call call) except -1
+    cdef int leave(self, Call call) except -1
+
+cpdef str below(str root_path, str path)

@@ -1,68 +1,61 @@
-from collections.abc import Awaitable, Callable, Iterable, Sized
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Protocol, Self, type_check_only
 
 from typing_extensions import disjoint_base
 
 from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.asgi.http import HTTPExchange
-from freelane.fastcore.routing.watch import Watch
+from freelane.fastcore.asgi.responder import Responder
+from freelane.fastcore.routing.guard import Guard
 from freelane.fastcore.threads.executor import Executor
-
-def below(root_path: str, path: str) -> str: ...
-
-@disjoint_base
-class Guard:
-    attributes: tuple[tuple[Any, str, Any], ...]
-    sizes: tuple[tuple[Sized, int], ...]
-    places: tuple[tuple[list[Any], int, Any], ...]
-    absent: tuple[tuple[dict[str, Any], str], ...]
-    watches: tuple[Watch, ...]
-    def __new__(
-        cls,
-        attributes: Iterable[tuple[Any, str, Any]] = (),
-        sizes: Iterable[tuple[Sized, int]] = (),
-        places: Iterable[tuple[list[Any], int, Any]] = (),
-        absent: Iterable[tuple[dict[str, Any], str]] = (),
-        watches: Iterable[Watch] = (),
-    ) -> Self: ...
-    def holds(self) -> bool: ...
 
 @disjoint_base
 class Target:
-    guard: Guard
-    constants: dict[str, Any]
-    fresh: dict[str, dict[str, Any]] | None
+    guard: Guard | None
+    free: bool
     body: bool
-    def __new__(
-        cls,
-        guard: Guard,
-        constants: dict[str, Any],
-        answer: Callable[[HTTPExchange], Awaitable[None]],
-        serve: Callable[[HTTPExchange, bytes | None], Any] | None = None,
-        *,
-        fresh: dict[str, dict[str, Any]] | None = None,
-        body: bool = False,
-    ) -> Self: ...
+    limit: int
+
+@disjoint_base
+class Call(Responder):
+    target: Any  # a Target, of the class that the table has
+    params: dict[str, Any] | None
+    table: Table
+    body: bytes | None
+    began: int
 
 @disjoint_base
 class Table:
-    guard: Guard
-    def __new__(cls, guard: Guard, match: Callable[[str, str], Any]) -> Self: ...
+    guard: Guard | None
+    match: Callable[[str, str], Any]
+    answer: Callable[[Call], tuple[int, list[tuple[str, str]], Any]] | None
+    def __new__(
+        cls,
+        guard: Guard | None,
+        match: Callable[[str, str], Any],
+        answer: Callable[[Call], tuple[int, list[tuple[str, str]], Any]] | None = None,
+    ) -> Self: ...
+
+@type_check_only
+class Owner(Protocol):
+    """Who makes a dispatcher's table. With DirectTarget it has ``start`` and ``stream`` as well."""
+
+    def renew(self) -> None: ...
+    def refuse(self, call: Call) -> None: ...
 
 @disjoint_base
 class Dispatcher:
     gateway: Gateway
+    owner: Owner
     executor: Executor | None
     root_path: str
-    def __new__(
-        cls,
-        gateway: Gateway,
-        *,
-        executor: Executor | None = None,
-        root_path: str = "",
-        renew: Callable[[], None] | None = None,
-        busy: Callable[[Any], tuple[int, list[tuple[bytes, bytes]], bytes]] | None = None,
-    ) -> Self: ...
+    ticks: int
+    def __new__(cls, gateway: Gateway, owner: Owner, *, executor: Executor | None = None, root_path: str = "") -> Self: ...
     def publish(self, table: Table) -> None: ...
     def schedule(self, watcher: Any) -> None: ...
     def take(self, exchange: HTTPExchange) -> None: ...
+    @property
+    def served(self) -> int: ...
+    def running(self) -> list[Call]: ...
+
+def below(root_path: str, path: str) -> str: ...

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from freelane.fastcore.lane.client import HTTPCall
+from freelane.fastcore.lane.calls import HTTPCall
 
 # Bytes of a body that are kept until the route is known.
 KEPT = 16 << 20

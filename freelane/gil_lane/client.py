@@ -9,7 +9,8 @@ from collections import deque
 from typing import Any
 
 from freelane.fastcore.lane import protocol
-from freelane.fastcore.lane.client import PING, HTTPCall, Lane, WebSocketCall
+from freelane.fastcore.lane.calls import HTTPCall, WebSocketCall
+from freelane.fastcore.lane.client import PING, Lane
 
 logger = logging.getLogger("freelane.error")
 
