@@ -38,7 +38,7 @@ cdef class HTTPCall(Call):
     """One request."""
 
     def __cinit__(self, client, exchange):
-        self.receive = exchange.receive
+        self.receive = None
         self.body = b""
         self.more = False
 
@@ -99,7 +99,7 @@ cdef class HTTPCall(Call):
 
     async def upload(self, data):
         """Send the rest of the body, then wait for the client to leave."""
-        receive = self.receive
+        receive = self.exchange.receive if self.receive is None else self.receive
         more = self.more
         while True:
             if data or not more:
@@ -114,7 +114,8 @@ cdef class HTTPCall(Call):
         await self.wait_for_disconnect()
 
     async def wait_for_disconnect(self):
-        while (await self.receive())["type"] != "http.disconnect":
+        # By then the body is read: what stands before the exchange has nothing more to say.
+        while (await self.exchange.receive())["type"] != "http.disconnect":
             pass
         if not self.over:
             self.leave()
