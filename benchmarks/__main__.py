@@ -1,121 +1,114 @@
-"""``python -m benchmarks``: the server under test against a peer, in one run."""
+"""``python -m benchmarks``: the published comparison, by ``freelane bench``.
+
+Every contender answers the same requests; those whose answers are not the first one's are named
+and left out. It measures and reports; it never passes or fails by a time.
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
-import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
-from . import interpreters, load, machine, report
-from .load import LoadFailed, Request
-from .pyre_peer import pyre
-from .runs import LANES, Lane, Row, Say, run_lane
-from .servers import PeersMissing, Server, ServerFailed, granian_asgi, peers_python, subject, uvicorn, versions
-from .suites import SUITES, Suite
+import click
 
+from freelane.bench import Contender, Result, compare, report, table
+from freelane.bench.contenders import ContenderFailed
+from freelane.bench.interrupts import interrupts
+from freelane.bench.load import LoadFailed
+from freelane.bench.progress import Lines
+from freelane.bench.runs import Timing
+from freelane.errors import ConfigError
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    named = "; ".join(f"{name}: {', '.join(lane.name for lane in suite.lanes)}" for name, suite in SUITES.items())
-    made.add_argument("--app", default="hello", help=f"{', '.join(SUITES)} or your own MODULE:APP (default: %(default)s)")
-    made.add_argument("--path", help="measure GET of this path instead of the app's lanes")
-    made.add_argument("--lanes", default="", help=f"comma-separated; there are, for {named}")
-    made.add_argument("--against", choices=("uvicorn", "granian-asgi", "pyre", "none"), default="uvicorn")
-    made.add_argument("--rounds", type=_count, default=5, help="turns per server (default: %(default)s)")
-    made.add_argument("--seconds", type=_count, default=5, help="length of a turn (default: %(default)s)")
-    made.add_argument("--json", type=Path, metavar="FILE", help="also write the report here as JSON")
-    return made
+from . import publish, same
+from .environments import Missing
+from .peers import OURS, ROOT, peers
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 600:
-        raise argparse.ArgumentTypeError("must be from 1 to 600")
-    return number
-
-
-def choose_lanes(names: str, path: str | None, lanes: Sequence[Lane] = LANES) -> list[Lane]:
-    if path is not None:
-        return [Lane("custom", f"GET {path}", Request(path=path))]
-    known = {lane.name: lane for lane in lanes}
-    wanted = [name.strip() for name in names.split(",") if name.strip()] or list(known)
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise SystemExit(f"unknown lanes: {', '.join(unknown)}; there are {', '.join(known)}")
-    return [known[name] for name in wanted]
-
-
-def compare(
-    target: str, lanes: Sequence[Lane], against: Server | None, *, rounds: int, seconds: float, say: Say
-) -> tuple[report.Circumstances, list[Row], list[report.Ratio]]:
-    """One whole run; a peer of None measures the server under test alone."""
-    ours = subject()
-    servers = [ours, *([against] if against else [])]
-    before = machine.describe()
-    circumstances = report.Circumstances(
-        before, servers, {s.name: versions(s) for s in servers}, load.generator(), target, rounds, seconds
-    )
-    rows: list[Row] = []
-    for lane in lanes:
-        say(f"{lane.name}: {lane.what}")
-        rows += run_lane(lane, servers, target, rounds=rounds, seconds=seconds, say=say)
-    found = report.ratios(rows, ours.name, against.name if against else None)
-    if against and any(lane.scales for lane in lanes):
-        found.append(interpreters.compare(ours, against, rounds))
-    return circumstances, rows, found
-
-
-def choose_peer(name: str) -> Server | None:
-    if name == "none":
-        return None
-    if name == "pyre":
-        return pyre()
-    return granian_asgi() if name == "granian-asgi" else uvicorn(peers_python())
-
-
-def end_on_sigterm() -> None:
-    """A plain kill unwinds like Ctrl-C, so that the servers are stopped."""
-
-    def leave(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, leave)
-
-
-def say_on_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    suite = SUITES.get(options.app, Suite(options.app, LANES))
-    lanes = choose_lanes(options.lanes, options.path, suite.lanes)
-    end_on_sigterm()
+@click.command(help=__doc__)
+@click.option("--contender", "names", multiple=True, metavar="NAME", help="Only this one and freelane; repeatable.")
+@click.option("--request", "requests", multiple=True, metavar="'METHOD /path'", help="Ask this instead; repeatable.")
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--duration", default=5.0, show_default=True, help="Seconds of an interval.")
+@click.option("--warm-up", default=3.0, show_default=True, help="Seconds at most.")
+@click.option(
+    "--connections", multiple=True, type=int, help="Repeatable; memory per connection comes of several. [default: 64]"
+)
+@click.option("--cores", type=int, help="Cores of the servers. [default: half]")
+@click.option("--quick", is_flag=True, help="One round of a second: that it works, not how fast.")
+@click.option("--html", type=Path, metavar="FILE")
+@click.option("--json", "json_file", type=Path, metavar="FILE")
+@click.option("--readme", is_flag=True, help="Put table and plot into README.md.")
+def main(
+    names: tuple[str, ...], requests: tuple[str, ...], rounds: int, duration: float, warm_up: float,
+    connections: tuple[int, ...], cores: int | None, quick: bool, html: Path | None, json_file: Path | None, readme: bool,
+) -> None:  # fmt: skip
+    if quick:
+        rounds, duration, warm_up = 1, 1.0, 1.0
     try:
-        peer = choose_peer(options.against)
-        circumstances, rows, found = compare(
-            suite.target, lanes, peer, rounds=options.rounds, seconds=options.seconds, say=say_on_stderr
-        )
-    except PeersMissing as error:
-        say_on_stderr(f"no environment for the other server: {error}\n--against none measures without it")
-        return 1
-    except (ServerFailed, LoadFailed) as error:
-        say_on_stderr(str(error))
-        return 1
+        contenders, missing = ready(names)
+        contenders, wrong = agreeing(contenders, requests or same.REQUESTS)
+        results = [
+            measured(contenders, requests or same.REQUESTS, Timing(rounds, duration, count, None, warm_up), cores)
+            for count in connections or (64,)
+        ]
+    except (ConfigError, Missing) as exc:
+        raise SystemExit(f"benchmarks: {exc}") from None
+    except (ContenderFailed, LoadFailed) as exc:
+        print(f"benchmarks: {exc}", file=sys.stderr)
+        raise SystemExit(3) from None
     except KeyboardInterrupt:
-        say_on_stderr("stopped")
-        return 130
-    print(report.text(circumstances, rows, found))
-    if options.json:
-        options.json.write_text(json.dumps(report.as_json(circumstances, rows, found), indent=2) + "\n")
-    # An invalid row is a wrong answer, not a slow one.
-    return 1 if any(row.invalid for row in rows) else 0
+        print("benchmarks: interrupted; everything that was started is stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+    for result in results:
+        result.notes += [*missing, *wrong]
+        result.command = "python -m benchmarks " + " ".join(sys.argv[1:])
+        print(table.text(result) + "\n")
+    if len(results) > 1:
+        print(publish.per_connection(results))
+    if html is not None:
+        html.write_text(report.page(results[0]))
+    if json_file is not None:
+        json_file.write_text(json.dumps([result.as_dict() for result in results], indent=2) + "\n")
+    if readme:
+        publish.into_readme(ROOT / "README.md", ROOT / "benchmarks" / "comparison.svg", results[0])
+
+
+def ready(names: tuple[str, ...]) -> tuple[list[Contender], list[str]]:
+    """The contenders that have an environment, freelane first, and why the others have none."""
+    found, missing = [], []
+    for peer in peers((*names, OURS) if names else ()):
+        print(f"{peer.name}: {peer.what}", file=sys.stderr, flush=True)
+        try:
+            found.append(peer.contender())
+        except Missing as exc:
+            missing.append(f"{peer.name} is not here: {exc}")
+    return found, missing
+
+
+def agreeing(contenders: list[Contender], requests: tuple[str, ...]) -> tuple[list[Contender], list[str]]:
+    """Those that give the first one's answers, header fields aside, which frameworks choose; and what the others do."""
+    first, *others = contenders
+    kept, wrong = [first], []
+    for other in others:
+        try:
+            result = compare(None, [other], requests, subject=first, ignore=("headers",), timeout=30, progress=Lines())
+        except ContenderFailed as exc:
+            wrong.append(f"{other.name} is left out: {exc}")
+            continue
+        if result.equal:
+            kept.append(other)
+        else:
+            wrong.append(f"{other.name} is left out, since it answers otherwise:\n" + "\n".join(map(str, result.differences)))
+    return kept, wrong
+
+
+def measured(contenders: list[Contender], requests: tuple[str, ...], timing: Timing, cores: int | None) -> Result:
+    first, *others = contenders
+    return compare(None, others, requests, subject=first, ignore=("headers",), compare_only=False, each=True, timing=timing,
+                   cores=cores, progress=Lines())  # fmt: skip
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interrupts.install()
+    main()

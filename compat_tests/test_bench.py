@@ -3,134 +3,225 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from compat_tests.servers import COMMAND
-from freelane.bench import Result, compare
-from freelane.bench.runs import Timing
+from freelane.bench import Result, compare, machine, processes
+from freelane.bench.statistics import noise, ratio
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 
 BENCH = [*COMMAND[:-1], "bench"]
+PEER = Path(__file__).with_name("bench_peer.py")
+QUICK = ("-d", "1", "--rounds", "1", "--warm-up", "1", "-c", "4")
 APP = """
-import json, os, sys, time, uuid
-
-def make(price=10, kind="a", status=200, order=False):
-    async def app(scope, receive, send):
-        if scope["type"] == "lifespan":
-            while True:
-                message = await receive()
-                await send({"type": message["type"] + ".complete"})
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.accept"})
-            while (message := await receive())["type"] == "websocket.receive":
-                await send({"type": "websocket.send", "text": f"{kind} {message['text']}"})
-            return
-        path, code, headers = scope["path"], 200, [(b"x-kind", kind.encode())]
-        if path == "/die" and kind == "dies":
-            os._exit(7)
-        if path == "/private" and dict(scope["headers"]).get(b"authorization") != b"Bearer sesame":
-            path, code = "/no", 401
-        values = {"/": {"id": str(uuid.uuid4()), "now": time.time(), "kind": "x"}, "/login": {"access_token": "sesame"},
-                  "/price": {"price": price, "currency": "EUR"}, "/private": {"secret": 1}}
-        value = values.get(path)
-        if value is None and code == 200:
-            code = 404
-        elif value is not None and order:
-            value = dict(reversed(value.items()))
-        body = json.dumps(value).encode()
-        if path == "/price":
-            code = status
-        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        headers += [(b"set-cookie", f"session={uuid.uuid4()}; Path=/; HttpOnly".encode())]
-        await send({"type": "http.response.start", "status": code, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-    return app
-
-app, same, ordered = make(), make(), make(order=True)
-other, failing, dies = make(11, "b"), make(status=500), make(kind="dies")
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": f"said {message['text']}"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"hello"})
 """
+
+
+def peer(kind: str) -> str:
+    return f"{kind}=cmd:{sys.executable} {PEER} {{port}} {kind}"
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("bench")
     (made / "shop.py").write_text(APP)
-    (made / "broken.py").write_text("raise RuntimeError('no database')\n")
     return made
 
 
-def bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*BENCH, *arguments], cwd=directory, capture_output=True, text=True, timeout=300)
+def bench(directory: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*BENCH, *arguments], cwd=directory, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, **environment})  # fmt: skip
 
 
-def ask(directory: Path, *against: str, requests: tuple[str, ...] = ("GET /", "GET /price"), **options: object) -> Result:
-    return compare("shop:app", against, requests, subject="uvicorn", app_dir=directory, **options)  # type: ignore[arg-type]
+def ask(*against: str, requests: tuple[str, ...] = ("GET /", "GET /price"), **options: object) -> Result:
+    return compare(None, map(peer, against), requests, subject=peer("plain"), **options)  # type: ignore[arg-type]
 
 
-def test_what_differs_by_nature_is_equal_and_listed(directory: Path) -> None:
-    found = ask(directory, "uvicorn shop:same", "freelane", requests=("GET /", "GET /price", "WS /ws > hi < > ho <"))
+def test_what_differs_by_nature_is_equal_and_listed() -> None:
+    found = ask("same")
     found.assert_equal()
-    assert found.agreement.nature["GET /"] == ["header set-cookie", "body $.id", "body $.now"]
-    # The words around what varies in a header are compared all the same.
-    assert found.agreement.nature["GET /price"] == ["header set-cookie"]
+    # Of a header only the word that varies may differ.
+    assert found.agreement.nature == {
+        "GET /": ["header set-cookie", "body $.id", "body $.now"], "GET /price": ["header set-cookie"],
+    }  # fmt: skip
 
 
-def test_differences_are_found_with_their_places(directory: Path) -> None:
-    found = ask(directory, "uvicorn shop:other", requests=("GET /", "GET /price", "WS /ws > hi"))
+def test_differences_are_found_with_their_places() -> None:
+    found = ask("other")
     assert [(item.request, item.places) for item in found.differences] == [
-        ("GET /", ("header x-kind",)),
-        ("GET /price", ("header x-kind", "body $.price")),
-        ("WS /ws", ("message 1",)),
+        ("GET /", ("header x-kind", "header set-cookie")),
+        ("GET /price", ("header x-kind", "header set-cookie", "body $.price")),
     ]
     assert '-  "price": 10' in found.differences[1].diff and '+  "price": 11' in found.differences[1].diff
     with pytest.raises(AssertionError, match="x-kind"):
         found.assert_equal()
-    assert ask(directory, "uvicorn shop:other", ignore=("header x-kind", "$.price")).equal
+    assert ask("other", ignore=("header x-kind", "header set-cookie", "$.price")).equal
 
 
-def test_order_of_json_keys_is_named_and_strictly_a_difference(directory: Path) -> None:
-    found = ask(directory, "uvicorn shop:ordered")
-    assert found.equal and found.agreement.writing["GET /price"] == ["uvicorn shop:ordered: order of JSON keys"]
-    assert not ask(directory, "uvicorn shop:ordered", strict=True).equal
+def test_order_of_json_keys_is_named_and_strictly_a_difference() -> None:
+    found = ask("ordered")
+    assert found.equal and found.agreement.writing["GET /price"] == ["ordered: order of JSON keys"]
+    assert not ask("ordered", strict=True).equal
 
 
-def test_log_in_and_variables_reach_the_requests(directory: Path) -> None:
+def test_log_in_and_variables_reach_the_requests() -> None:
     private = ("GET /{{what}}",)
-    assert ask(directory, requests=private, variables={"what": "private"}).agreement.failing == {"GET /{{what}}": "401"}
-    found = ask(directory, "uvicorn", requests=private, variables={"what": "private"}, login="POST /login {}")
+    refused = ask(requests=private, variables={"what": "private"})
+    assert refused.agreement.failing == {"GET /{{what}}": "401 (log in with --login)"}
+    found = ask("same", requests=private, variables={"what": "private"}, login="POST /login {}")
     assert found.equal and not found.agreement.failing
+    urls: list[str] = []
+
+    def setup(url: str) -> dict[str, str]:
+        urls.append(url)
+        return {"what": "price"}
+
+    assert not ask("same", requests=private, setup=setup).agreement.failing
+    assert len(urls) == 3  # twice the first, once the other
 
 
-def test_timed_rows_have_numbers_and_a_failing_contender_has_none(directory: Path) -> None:
-    arguments = ("shop:app", "--subject", "uvicorn", "-a", "failing=uvicorn shop:failing", "-r", "/price")
-    refused = bench(directory, *arguments)
-    assert refused.returncode == 1 and "+status: 500" in refused.stdout and "Not timed" in refused.stdout
-    timed = bench(directory, *arguments, "--anyway", "-d", "1", "--rounds", "1", "--warm-up", "1", "-c", "4", "--json", "-")
-    assert timed.returncode == 1
-    result = json.loads(timed.stdout)
-    first, second = result["rows"]
+def test_servers_and_conversations_are_equal(directory: Path) -> None:
+    found = compare("shop:app", ["uvicorn"], ["GET /", "WS /ws > hi < > ho <"], app_dir=directory)
+    found.assert_equal()
+    assert found.agreement.asked == 2 and found.agreement.servers["uvicorn"] == "uvicorn"
+
+
+def test_a_timed_run_is_told_alike_by_table_json_csv_report_and_junit(directory: Path) -> None:
+    names = {kind: directory / f"result.{kind}" for kind in ("json", "csv", "html", "junit")}
+    options = [word for kind, path in names.items() for word in (f"--{kind}", str(path))]
+    done = bench(directory, "--subject", peer("plain"), "-a", peer("failing"), "-r", "/", "-r", "/price", "--anyway",
+                 "--github", "--each", *QUICK, *options)  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    result = json.loads(names["json"].read_text())
+    rows = {(row["scenario"], row["contender"]): row for row in result["rows"]}
+    first, failing = rows["GET /price", "plain"], rows["GET /price", "failing"]
     assert first["rate"] > 0 and first["latency_ms"]["50"] <= first["latency_ms"]["99"] and first["invalid"] is None
-    assert second["ratio"] is None and second["invalid"].startswith("errors under load: ")
-    assert result["generator"] and result["placement"]
+    assert failing["ratio"] is None and failing["invalid"].startswith("errors under load: ")
+    assert rows["GET /", "failing"]["invalid"] is None
+    # A contender that answers with errors is never reported as fast.
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("failing") and "INVALID" in line]
+    assert line.split()[1:5] == ["-"] * 4
+    assert f"{first['rate']:,.0f}" in done.stdout and "+status: 500" in done.stdout
+    assert "::error title=GET /price%3A answers differ::" in done.stdout
+    page = names["html"].read_text()
+    assert json.loads(page.partition('id="result">')[2].partition("</script>")[0]) == result
+    cells = re.findall(r"<td>([^<]*)</td>", page)
+    for row in (first, rows["GET /", "plain"], rows["GET /", "failing"]):
+        assert f"{row['rate']:,.0f}" in cells and f"{row['latency_ms']['99']:.2f}" in cells
+    assert not re.search(r"(?:src|href)=\"(?!data:)|url\(", page)  # nothing from elsewhere
+    lines = names["csv"].read_text().splitlines()
+    assert len(lines) == 5 and lines[1].startswith(f"GET /,plain,{rows['GET /', 'plain']['rate']},")
+    suite = ElementTree.parse(names["junit"]).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("6", "1", "1")
+    again = bench(directory, "--subject", peer("plain"), "-r", "/price", "--each", *QUICK, "--baseline", str(names["json"]))
+    assert again.returncode == 0 and "now / before" in again.stdout and f"{first['rate']:,.0f}/s" in again.stdout
+    assert bench(directory, "--subject", peer("plain"), "--baseline", str(PEER)).returncode == 2
+
+
+def test_answers_that_differ_are_not_timed(directory: Path) -> None:
+    done = bench(directory, "--subject", peer("plain"), "-a", peer("other"), "-r", "/price", *QUICK)
+    assert done.returncode == 1 and "Not timed" in done.stdout and "requests/s" not in done.stdout
+    done = bench(directory, "--subject", peer("plain"), "-r", "/nothing", *QUICK)
+    assert done.returncode == 1 and "every request is answered with an error" in done.stdout
 
 
 def test_a_contender_that_never_starts_says_why(directory: Path) -> None:
-    failed = bench(directory, "shop:app", "-a", "uvicorn broken:app", "--compare-only")
+    broken = f"broken=cmd:{sys.executable} -c 'raise RuntimeError(\"no database\")' {{port}}"
+    failed = bench(directory, "--subject", peer("plain"), "-a", broken, "--compare-only")
     assert failed.returncode == 3 and "no database" in failed.stderr and "while starting" in failed.stderr
-    silent = f"cmd:{sys.executable} -c 'import time; time.sleep(600)' {{port}}"
-    failed = bench(directory, "shop:app", "-a", silent, "--compare-only", "--start-timeout", "1")
-    assert failed.returncode == 3 and "no answer on" in failed.stderr
+    failed = bench(directory, "--subject", peer("plain"), "-a", peer("never"), "--compare-only", "--start-timeout", "1")
+    assert failed.returncode == 3 and "never: no answer on" in failed.stderr
+    failed = bench(directory, "--subject", "http://127.0.0.1:1", "--compare-only")
+    assert failed.returncode == 3 and "no answer on http://127.0.0.1:1" in failed.stderr
 
 
-def test_a_contender_that_dies_of_a_request_is_named(directory: Path) -> None:
-    failed = bench(directory, "shop:app", "-a", "uvicorn shop:dies", "-r", "/die", "--compare-only")
-    assert failed.returncode == 3 and "uvicorn shop:dies: ended with 7" in failed.stderr
+def test_a_contender_that_dies_is_named(directory: Path) -> None:
+    failed = bench(directory, "--subject", peer("plain"), "-a", peer("dies"), "-r", "/price", "--compare-only")
+    assert failed.returncode == 3 and "dies: ended with 7" in failed.stderr
+    failed = bench(directory, "--subject", peer("plain"), "-a", peer("dies-later"), "-r", "/price", *QUICK)
+    assert failed.returncode == 1, failed.stderr
+    assert "INVALID: ended with 7" in failed.stdout and re.search(r"plain +[\d,]+ ", failed.stdout)
+
+
+def test_a_port_in_use_is_named(directory: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        failed = bench(directory, "--subject", peer("plain"), "--port", port, "--compare-only")
+    assert failed.returncode == 2 and f"port {port} is in use" in failed.stderr
+
+
+def left(mark: str) -> list[int]:
+    return machine.marked(f"FREELANE_TEST_MARK={mark}")
+
+
+@pytest.mark.skipif(not machine.HAS_PROC, reason="reads /proc")
+@pytest.mark.parametrize(
+    ("kind", "stage"),
+    [("deaf", "asking"), ("never", "asking"), ("daemon", "asking"), ("daemon", "round 1/"), ("plain", "  GET /price, round 1")],
+)
+def test_ctrl_c_leaves_nothing_running(directory: Path, kind: str, stage: str) -> None:
+    mark = f"{os.getpid()}-{kind}-{stage[:9].strip()}"
+    environment = {**os.environ, "FREELANE_TEST_MARK": mark}
+    command = [
+        *BENCH,
+        "--subject",
+        peer(kind),
+        "-r",
+        "/price",
+        "-d",
+        "600" if stage[0] == "r" else "1",
+        "--warm-up",
+        "1",
+        "-c",
+        "4",
+    ]
+    process = subprocess.Popen(
+        command, cwd=directory, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith(stage):
+                break
+        if stage == "asking":
+            while len(left(mark)) < 2 and process.poll() is None:
+                time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        # The deaf one is not waited for if one insists.
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert "interrupted" in process.stderr.read()
+        assert left(mark) == []
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize(
@@ -140,22 +231,56 @@ def test_a_contender_that_dies_of_a_request_is_named(directory: Path) -> None:
         (("shop:app", "-a", "cmd:serve"), "{port}"),
         (("-a", "uvicorn"), "needs an app"),
         (("shop:app", "-r", "price"), "is no request"),
-        (("shop:app", "-r", "/{{id}}", "--compare-only"), "--variable id=VALUE"),
         (("shop:app", "-a", "uvicorn@/no/such/python"), "is no program"),
         (("shop:app", "--cores", "1000"), "--cores must be"),
+        (("shop:app", "--requests", "/no/such/file"), "cannot read"),
+        (("shop:app", "--variable", "x"), "NAME=VALUE"),
     ],
 )
-def test_mistakes_name_the_cure(directory: Path, arguments: tuple[str, ...], words: str) -> None:
-    failed = bench(directory, *arguments)
-    assert failed.returncode == 2 and words in failed.stderr and "Traceback" not in failed.stderr
+def test_mistakes_name_the_cure(
+    directory: Path, arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from freelane.bench.interrupts import interrupts
+    from freelane.cli import bench as command
+
+    monkeypatch.setattr(interrupts, "install", lambda: None)  # pytest's own handlers stay
+    monkeypatch.chdir(directory)
+    assert command.main(arguments) == 2
+    assert words in capsys.readouterr().err
 
 
-def test_one_round_gives_no_interval() -> None:
-    from freelane.bench.statistics import noise, ratio
+def test_the_fixture_fails_a_test_with_the_diff(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        f"def test_equal(freelane_ab):\n    freelane_ab(None, {peer('same')!r}, ['/price'], subject={peer('plain')!r})\n"
+        f"def test_other(freelane_ab):\n    freelane_ab(None, [{peer('other')!r}], ['/price'], subject={peer('plain')!r})\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "freelane.bench.pytest_plugin",
+        "-p",
+        "no:cacheprovider",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert "1 failed, 1 passed" in done.stdout and '+  "price": 11' in done.stdout
 
+
+def test_a_ratio_has_an_interval_or_a_reason_to_have_none() -> None:
     assert str(ratio([20.0], [10.0])) == "2.00 (one round)"
     found = ratio([20.0, 21.0, 19.0, 20.0], [10.0, 10.0, 10.0, 10.0])
     assert found.low is not None and found.high is not None and found.low < 2 < found.high
     assert noise(found, [0.0]) is None
     assert "1.0 cores" in str(noise(found, [1.0])) and "disagree" in str(noise(ratio([20, 40], [10, 10]), []))
-    assert Timing().rounds > 1
+
+
+def test_output_of_a_contender_is_kept(directory: Path) -> None:
+    from freelane.bench.contenders import ContenderFailed, parse
+
+    loud = parse(f"cmd:{sys.executable} -c 'print(\"cannot bind\"); raise SystemExit(4)' {{port}}", None)
+    with pytest.raises(ContenderFailed, match=r"ended with 4 while starting:\ncannot bind"):
+        with processes.serve(loud):
+            pass

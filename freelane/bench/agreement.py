@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from freelane.bench.contenders import Contender
 from freelane.bench.differences import Agreement, Rules, explain
 from freelane.bench.nature import Nature
 from freelane.bench.progress import Progress
+from freelane.bench.requests import Request
 from freelane.bench.session import Plan
 from freelane.errors import ConfigError
 
@@ -41,7 +43,7 @@ class Asker:
             for number, request in enumerate(requests, 1):
                 found.append(ask(running, request))
                 self.progress.step(number, len(requests))
-                running.check()
+                running.check(suspicious=found[-1].problem is not None)
             self.last[contender.name] = time.monotonic()
             return found
 
@@ -60,7 +62,7 @@ def compare(contenders: Sequence[Contender], asker: Asker, rules: Rules) -> Agre
             learn(natures, asker, first, "again, since another seems to differ")
     for number, (request, nature) in enumerate(zip(requests, natures)):
         if nature.first.failed:
-            found.failing[request.label] = nature.first.problem or str(nature.first.status)
+            found.failing[request.label] = reason(request, nature.first)
         if varying := rules.keep(nature.varying):
             found.nature[request.label] = varying
         for contender in contenders[1:]:
@@ -73,6 +75,18 @@ def compare(contenders: Sequence[Contender], asker: Asker, rules: Rules) -> Agre
     for name, each in everyone.items():
         found.servers[name] = next((value for answer in each for value in answer.values("server")), "")
     return found
+
+
+def reason(request: Request, answer: Answer) -> str:
+    """How a request failed, and what may help."""
+    if answer.problem is not None:
+        return answer.problem
+    if answer.status in (401, 403):
+        return f"{answer.status} (log in with --login)"
+    # A request made from a document is named by its template.
+    if answer.status == 404 and (made_up := re.findall(r"\{(\w+)\}", request.name)):
+        return f"404 (its values are made up; give {' '.join(f'--variable {name}=VALUE' for name in made_up)})"
+    return str(answer.status)
 
 
 def learn(natures: Sequence[Nature], asker: Asker, first: Contender, why: str) -> None:

@@ -7,10 +7,14 @@ from datetime import datetime
 from pathlib import Path
 
 from freelane.bench import agreement, load, machine, processes
+from freelane.bench import openapi as openapi_document
+from freelane.bench.client import ask
 from freelane.bench.contenders import Contender, name_apart, parse
 from freelane.bench.differences import Agreement, Rules
 from freelane.bench.interrupts import interrupts
+from freelane.bench.processes import Running
 from freelane.bench.progress import Progress
+from freelane.bench.request_files import Found
 from freelane.bench.requests import Request, distinct, parse_line
 from freelane.bench.results import Result, Side
 from freelane.bench.runs import Scenario, Timer, Timing
@@ -21,8 +25,10 @@ from freelane.errors import ConfigError
 def compare(
     app: str | None,
     against: Iterable[str | Contender] = (),
-    requests: Iterable[str | Request] = ("GET /",),
+    requests: Iterable[str | Request] | None = None,
     *,
+    openapi: str | bool = False,
+    unsafe: bool = False,
     subject: str | Contender = "freelane",
     app_dir: str | Path | None = None,
     login: str | Request | None = None,
@@ -43,24 +49,39 @@ def compare(
 ) -> Result:
     """Ask ``app`` under ``subject`` and every one of ``against`` the same requests, and time them if asked to.
 
-    ``app`` is ``module:app``; contenders and requests are written as on the command line, or are
-    objects. With ``compare_only`` nothing is timed. ``ignore`` names places that are not compared
-    (``header etag``, ``headers``, ``$.took``). Times are seconds. Raises ConfigError for a mistake
-    in what is asked, ContenderFailed for a contender that does not start, LoadFailed for a load
-    generator that does not run. A difference is no exception: see ``Result.assert_equal``.
+    ``app`` is ``module:app``. Without ``requests`` it is asked ``GET /``; with ``openapi`` (True, or
+    the path of its document) what that tells, and what may change data with ``unsafe`` only.
+    Contenders and requests are written as on the command line, or are objects. With
+    ``compare_only`` nothing is timed. ``ignore`` names places that are not compared (``header etag``,
+    ``headers``, ``$.took``). Times are seconds. Raises ConfigError for a mistake in what is asked,
+    ContenderFailed for a contender that does not start, LoadFailed for a load generator that does
+    not run. A difference is no exception: see ``Result.assert_equal``.
     """
     progress = progress or Progress()
     contenders = name_apart([
         item if isinstance(item, Contender) else parse(item, app, app_dir) for item in (subject, *against)
     ])  # fmt: skip
-    asked = distinct(item if isinstance(item, Request) else parse_line(item) for item in requests)
-    plan = Plan(tuple(asked), parse_line(login) if isinstance(login, str) else login, token, setup, variables or {})
+    if app is None and any(item.url is None and item.server for item in contenders):
+        raise ConfigError("name the app: module:app")
+    asked = distinct(item if isinstance(item, Request) else parse_line(item) for item in requests or ())
+    left_out: list[str] = []
+    variables = dict(variables or {})
+    if openapi or not asked:
+        progress.stage(f"asking {contenders[0].name} what it serves")
+        with interrupts.handled(), processes.serve(contenders[0], port=port, timeout=timeout) as running:
+            found = described(running, openapi, variables, unsafe, wanted=bool(openapi))
+        asked = distinct([*asked, *found.requests])
+        left_out = found.left_out
+    plan = Plan(tuple(asked), parse_line(login) if isinstance(login, str) else login, token, setup, variables)
     timing = timing or Timing()
     placed = machine.place(machine.available_cores(), choose_cores(cores))
     chosen = None
     if not compare_only:
         # Said before anything is started.
-        chosen = load.choose(load.Load("", (), timing.duration, timing.connections, timing.rate, 1, timing.http2), generator)
+        likely = to_time(asked, {})
+        mixes: list[tuple[Request, ...]] = [(request,) for request in likely] if each else [tuple(likely)]
+        loads = [load.Load("", mix, timing.duration, timing.connections, timing.rate, 1, timing.http2) for mix in mixes]
+        chosen = load.choose(loads, generator)
     with interrupts.handled():
         made = Result(
             started=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -68,6 +89,7 @@ def compare(
             sides=[Side(item.name, item.shown(), processes.versions(item)) for item in contenders],
             agreement=Agreement(),
             requests=[request.label for request in asked],
+            left_out=left_out,
         )
         asker = agreement.Asker(plan, progress, port, timeout)
         made.agreement = agreement.compare(contenders, asker, Rules(tuple(ignore), strict))
@@ -90,6 +112,22 @@ def compare(
         made.options = {**vars_of(timing), "each": each, "server_cores": sorted(placed.server or ())}
         made.rows = timer.run()
         made.memory = timer.memory
+    return made
+
+
+def described(running: Running, openapi: str | bool, variables: Mapping[str, str], unsafe: bool, wanted: bool) -> Found:
+    """What the app's document tells to ask; ``GET /`` where nobody wants that, unless only the document helps."""
+    if not wanted and not ask(running, Request()).failed:
+        return Found([Request()])
+    try:
+        document = openapi_document.fetch(running, openapi if isinstance(openapi, str) else None)
+    except ConfigError:
+        if wanted:
+            raise
+        return Found([Request()])
+    made = openapi_document.requests(document, variables, unsafe=unsafe)
+    if not made.requests:
+        raise ConfigError("its OpenAPI document has no request to ask:\n" + "\n".join(f"  {line}" for line in made.left_out))
     return made
 
 

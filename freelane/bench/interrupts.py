@@ -19,18 +19,36 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.depth = 0
+        self.raised = False
         self.pending: list[int] = []
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.depth:
+        # What unwinds already is not interrupted again; those who wait look at how many have come.
+        if self.depth or self.raised:
             self.pending.append(number)
         else:
             self.raise_for(number)
 
     def raise_for(self, number: int) -> None:
+        self.raised = True
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
+
+    def install(self) -> None:
+        """For a command: signals raise, the first of them only, until the process ends."""
+        for number in SIGNALS:
+            signal.signal(number, self.on_signal)
+
+    def ended(self) -> None:
+        """For a command that is done: an interpreter that ends is not killed by one more Ctrl-C, its exit code stands."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+    @property
+    def impatient(self) -> bool:
+        """Whether a signal has come again while the first is obeyed."""
+        return len(self.pending) > (0 if self.raised else 1)
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
@@ -44,6 +62,9 @@ class Interrupts:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            if before[signal.SIGINT] != self.on_signal:
+                self.raised = False
+                self.pending.clear()
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
@@ -56,10 +77,8 @@ class Interrupts:
             yield
         finally:
             self.depth -= 1
-            if self.pending and not self.depth:
-                number = self.pending[0]
-                self.pending.clear()
-                self.raise_for(number)
+            if self.pending and not self.depth and not self.raised:
+                self.raise_for(self.pending.pop(0))
 
 
 interrupts = Interrupts()

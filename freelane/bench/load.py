@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import random
 import resource
+import shutil
 import subprocess
 import tempfile
 import time
@@ -83,7 +84,7 @@ class Generator(Protocol):
         """The sample it printed or wrote. Raises ValueError, KeyError where it did neither."""
 
 
-GENERATORS = ("wrk", "builtin")
+GENERATORS = ("wrk", "oha", "h2load", "bombardier", "k6", "builtin")
 
 
 def load_generator(name: str) -> Generator:
@@ -91,8 +92,8 @@ def load_generator(name: str) -> Generator:
     return module
 
 
-def choose(load: Load, wanted: str | None = None) -> tuple[Generator, str]:
-    """The first generator that is here and can do it, and its name and version.
+def choose(loads: Sequence[Load], wanted: str | None = None) -> tuple[Generator, str]:
+    """The first generator that is here and can do all of it, and its name and version.
 
     Raises ConfigError where there is none, with what each lacks.
     """
@@ -102,11 +103,36 @@ def choose(load: Load, wanted: str | None = None) -> tuple[Generator, str]:
     for name in [wanted] if wanted else GENERATORS:
         generator = load_generator(name)
         version = generator.version()
-        reason = "is not here" if version is None else generator.cannot(load)
+        reason = "is not here" if version is None else next(filter(None, map(generator.cannot, loads)), None)
         if reason is None and version is not None:
             return generator, version
         reasons.append(f"{name} {reason}")
     raise ConfigError(f"no load generator: {'; '.join(reasons)}. Install wrk, or: pip install 'freelane[bench]'")
+
+
+def first_line(command: list[str], word: str) -> str | None:
+    """What a program says its version is, if it is here and is the one that is meant."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = (asked.stdout + asked.stderr).strip().splitlines()
+    return lines[0] if lines and word in lines[0].lower() else None
+
+
+def plain_gets(load: Load) -> str | None:
+    """Why a generator that takes a list of URLs, and nothing else for each, cannot do it."""
+    shapes = {(request.method, request.headers, request.body) for request in load.requests}
+    return "takes only one method, body and set of headers" if len(shapes) > 1 else None
+
+
+def percentiles(taken: list[float]) -> dict[float, float]:
+    """Of latencies in any order, the kept percentiles (nearest rank)."""
+    ordered = sorted(taken)
+    last = len(ordered) - 1
+    return {p: ordered[min(last, int(len(ordered) * p / 100))] for p in PERCENTILES} if ordered else {}
 
 
 def mix(requests: Sequence[Request]) -> tuple[Request, ...]:
@@ -141,22 +167,23 @@ def run(
     name: str, command: list[str], load: Load, cores: frozenset[int] | None, scratch: Path
 ) -> subprocess.CompletedProcess[str]:
     """The generator's run; it is gone when this returns or raises."""
-    with pinned(cores), interrupts.deferred():
-        try:
+    process = None
+    try:
+        with pinned(cores), interrupts.deferred():
             process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=scratch,
                 start_new_session=True,
             )  # fmt: skip
-        except OSError as exc:
-            raise LoadFailed(f"{name} cannot be started: {exc}") from exc
-    try:
         out, err = process.communicate(timeout=load.seconds + GRACE_SECONDS)
+    except OSError as exc:
+        raise LoadFailed(f"{name} cannot be started: {exc}") from exc
     except subprocess.TimeoutExpired as exc:
         raise LoadFailed(f"{name} did not end within {load.seconds + GRACE_SECONDS:.0f} s") from exc
     finally:
-        with interrupts.deferred():
-            process.kill()
-            process.wait()
+        if process is not None:
+            with interrupts.deferred():
+                process.kill()
+                process.wait()
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 

@@ -38,11 +38,11 @@ def places(answer: Answer, strict: bool = False) -> Places:
     if answer.messages is not None:
         for number, message in enumerate(answer.messages, 1):
             kind, _, text = message.partition(" ")
-            value: Any = NOT_JSON if strict or kind != "text" else parsed(text)
-            if value is NOT_JSON:
+            said: Any = NOT_JSON if strict or kind != "text" else parsed(text)
+            if said is NOT_JSON:
                 found[f"message {number}"] = message
             else:
-                spread(value, f"message {number} $", found)
+                spread(said, f"message {number} $", found)
         return found
     whole: Any = NOT_JSON if strict else parsed(answer.body)
     if whole is NOT_JSON:

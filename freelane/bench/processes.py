@@ -23,7 +23,7 @@ from freelane.bench.interrupts import interrupts
 from freelane.errors import ConfigError
 
 START_SECONDS = 60.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 5.0
 # Asked until it answers: no route of the app's, so that nothing of the app runs.
 READY_PATH = "/-/freelane-bench-is-it-up"
 # Tells what a contender started from everything else, daemons that left its session included.
@@ -50,8 +50,11 @@ class Running:
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-last_lines:])
 
-    def check(self) -> None:
-        """Raise ContenderFailed if it has ended."""
+    def check(self, suspicious: bool = False) -> None:
+        """Raise ContenderFailed if it has ended; ``suspicious`` waits a moment, since a broken connection comes first."""
+        if suspicious and self.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.5)
         if self.process is not None and (code := self.process.poll()) is not None:
             raise ContenderFailed(f"{self.contender.name}: {ending(code)} while it was asked:\n{self.output()}".rstrip())
 
@@ -95,30 +98,34 @@ def serve(
         return
     if port is not None:
         check_port(port)
+    # What was started, from the moment it is: a signal may come between any two lines.
+    started: list[Running] = []
     with tempfile.TemporaryDirectory(prefix="freelane-bench-") as scratch:
-        log = Path(scratch) / "output"
-        running = start(contender, log, cores, port, timeout)
         try:
-            yield running
+            yield start(contender, started, Path(scratch) / "output", cores, port, timeout)
         finally:
-            stop(running)
+            for running in started:
+                stop(running)
 
 
-def start(contender: Contender, log: Path, cores: frozenset[int] | None, port: int | None, timeout: float) -> Running:
+def start(
+    contender: Contender, started: list[Running], log: Path, cores: frozenset[int] | None, port: int | None, timeout: float
+) -> Running:
     """Start and wait; a free port that another program took in between is tried again."""
     for last in (False, False, True):
         chosen = port or free_port()
-        mark = f"{os.getpid()}-{time.time_ns()}"
         with interrupts.deferred():
+            mark = f"{os.getpid()}-{time.time_ns()}"
             process = spawn(contender, chosen, log, cores, mark)
-            running = Running(contender, f"http://{HOST}:{chosen}", process, log, mark)
+            started.append(running := Running(contender, f"http://{HOST}:{chosen}", process, log, mark))
         try:
             wait_until_ready(running, timeout)
             return running
-        except BaseException as exc:
-            stop(running)
-            if not isinstance(exc, ContenderFailed) or last or port or not in_use(running.output(), chosen):
+        except ContenderFailed:
+            if last or port or not in_use(running.output(), chosen):
                 raise
+            stop(running)
+            started.clear()
     raise AssertionError("unreachable")
 
 
@@ -184,7 +191,7 @@ def stop(running: Running) -> int:
             process.send_signal(signal.SIGTERM)
             deadline = time.monotonic() + STOP_SECONDS
             # A second Ctrl-C does not wait for manners.
-            while process.poll() is None and time.monotonic() < deadline and len(interrupts.pending) < 2:
+            while process.poll() is None and time.monotonic() < deadline and not interrupts.impatient:
                 time.sleep(0.01)
         # What is left of the group: a worker whose parent died, or the process itself if it did not listen.
         with contextlib.suppress(ProcessLookupError, PermissionError):

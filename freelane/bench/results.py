@@ -85,12 +85,13 @@ class Result:
     agreement: Agreement
     command: str = ""  # what to type for the same run
     requests: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)  # requests that were not asked, and why
     generator: str = ""
     placement: str = ""
     separate_cores: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
-    memory: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # (seconds since the start, MiB)
+    memory: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # (seconds of its own turns, MiB)
     notes: list[str] = field(default_factory=list)
     profiles: list[dict[str, Any]] = field(default_factory=list)
 
@@ -147,6 +148,7 @@ class Result:
             "machine": self.machine.as_dict(),
             "contenders": [asdict(side) for side in self.sides],
             "requests": self.requests,
+            "left_out": self.left_out,
             "generator": self.generator,
             "placement": self.placement,
             "separate_cores": self.separate_cores,

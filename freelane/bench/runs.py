@@ -60,7 +60,7 @@ class Timer:
         self.progress = progress
         self.port = port
         self.timeout = timeout
-        self.began = time.monotonic()
+        self.turns: dict[str, float] = {}  # seconds that each has been up
         self.done = 0
         self.rows = {(scenario.name, item.name): Row(scenario.name, item.name) for scenario in scenarios for item in contenders}
         self.memory: dict[str, list[tuple[float, float]]] = {item.name: [] for item in contenders}
@@ -102,7 +102,7 @@ class Timer:
         self.warm_up(running, asked)
         before, began, ours = self.used(running), time.monotonic(), time.process_time()
         sample = load.measure(self.generator, asked, self.placement.load)
-        running.check()
+        running.check(suspicious=bool(sample.errors))
         after, took = self.used(running), time.monotonic() - began
         row.samples.append(sample)
         if before and after:
@@ -140,7 +140,7 @@ class Timer:
         rates: list[float] = []
         for _ in range(max(1, round(self.timing.warm_up / WARM_UP_INTERVAL))):
             sample = load.measure(self.generator, replace(asked, seconds=WARM_UP_INTERVAL), self.placement.load)
-            running.check()
+            running.check(suspicious=bool(sample.errors))
             rates.append(sample.rate)
             if steady(rates):
                 return
@@ -158,14 +158,15 @@ class Timer:
         if process is None or not machine.HAS_PROC:
             yield
             return
-        ended = threading.Event()
+        ended, began = threading.Event(), time.monotonic()
+        before = self.turns.get(running.contender.name, 0.0)
         series = self.memory[running.contender.name]
 
         def watch() -> None:
             while not ended.wait(MEMORY_INTERVAL):
                 rss = machine.tree_rss_mib(process.pid)
                 if rss:
-                    series.append((round(time.monotonic() - self.began, 1), rss))
+                    series.append((round(before + time.monotonic() - began, 1), rss))
 
         thread = threading.Thread(target=watch, name="freelane-bench-memory", daemon=True)
         thread.start()
@@ -174,3 +175,4 @@ class Timer:
         finally:
             ended.set()
             thread.join()
+            self.turns[running.contender.name] = before + time.monotonic() - began

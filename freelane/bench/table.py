@@ -58,6 +58,7 @@ def agreement(result: Result) -> list[str]:
         lines.append(f"  same JSON    {label}: {', '.join(words)}")
     for label, why in found.failing.items():
         lines.append(f"  not timed    {label}: answered {why}")
+    lines += [f"  not asked    {line}" for line in result.left_out]
     servers = set(found.servers.values())
     if len(servers) > 1:
         named = ", ".join(f"{name} says {value!r}" if value else f"{name} sends none" for name, value in found.servers.items())
@@ -102,6 +103,10 @@ def remarks(result: Result) -> list[str]:
         lines.append(
             f"The load generator, not the server, was the limit of: {'; '.join(limited)}. Their rates are at least this."
         )
+    asked = result.options.get("rate")
+    slow = [f"{row.contender} reached {row.rate:,.0f}" for row in result.rows if asked and row.rate and row.rate < 0.95 * asked]
+    if slow:
+        lines.append(f"The rate of {asked:g}/s was not kept: {'; '.join(slow)}.")
     if result.rows and not result.separate_cores:
         lines.append("The load and the servers had no cores of their own: each took from the other.")
     return lines + result.notes

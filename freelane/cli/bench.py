@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +12,14 @@ from typing import Any
 
 import click
 
-from freelane.bench import table
+from freelane.bench import baseline as baselines
+from freelane.bench import ci, report, request_files, table
 from freelane.bench.api import compare
 from freelane.bench.contenders import SERVERS, ContenderFailed
+from freelane.bench.interrupts import interrupts
 from freelane.bench.load import GENERATORS, LoadFailed
-from freelane.bench.progress import Lines
+from freelane.bench.progress import Progress
+from freelane.bench.progress import choose as choose_progress
 from freelane.bench.requests import parse_line, read_variables
 from freelane.bench.runs import Timing
 from freelane.errors import ConfigError
@@ -44,6 +49,12 @@ Exit codes: 0 equal (and timed), 1 a difference, or a row that is no measurement
 @click.option("--app-dir", metavar="DIR", help="Directory to import apps from.")
 @click.option("--request", "-r", "lines", multiple=True, metavar="'METHOD /path'",
               help="'[WEIGHT] METHOD /path [Name: value]... [BODY|@file]', or 'WS /path > text <'; repeatable.")  # fmt: skip
+@click.option("--requests", "files", multiple=True, metavar="FILE",
+              help="Ask what is in it: such lines, HAR, access log, Postman collection, .http file; repeatable.")  # fmt: skip
+@click.option(
+    "--openapi", is_flag=False, flag_value="", metavar="[PATH]", help="Ask what the app's own OpenAPI document tells."
+)
+@click.option("--unsafe", is_flag=True, help="With --openapi: also ask what may change data.")
 @click.option("--variable", "variables", multiple=True, metavar="NAME=VALUE", help="Stands for {{NAME}} in requests.")
 @click.option("--login", metavar="'METHOD /path'", help="Ask this first; the others carry its token or cookies.")
 @click.option("--token", metavar="PLACE", help="Where the log-in's answer has the token: $.path or a header's name.")
@@ -67,6 +78,11 @@ Exit codes: 0 equal (and timed), 1 a difference, or a row that is no measurement
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the contenders. [default: a free one]")
 @click.option("--start-timeout", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds to start in.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the result as JSON; - prints it instead of the table.")
+@click.option("--save", metavar="FILE", help="Write the result for a later --baseline.")
+@click.option("--baseline", metavar="FILE", help="Show an earlier run beside this one.")
+@click.option("--html", metavar="FILE", help="Write a report for the browser: one page, no network.")
+@click.option("--junit", metavar="FILE", help="Write the verdict as JUnit XML.")
+@click.option("--github", is_flag=True, help="Print GitHub annotations. [default: under GitHub Actions]")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write the table as CSV; - prints it instead of the table.")
 def command(**options: Any) -> None:
     """Prove that contenders give the same answers to the same requests, then show what the answers cost.
@@ -87,8 +103,10 @@ def main(words: Sequence[str]) -> int:
 
 
 def run(**options: Any) -> int:
+    interrupts.install()
+    progress = choose_progress()
     try:
-        return bench(**options)
+        return bench(progress, **options)
     except ConfigError as exc:
         print(f"freelane: {exc}", file=sys.stderr)
         return EXIT_CONFIG
@@ -96,30 +114,46 @@ def run(**options: Any) -> int:
         print(f"freelane: {exc}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
+        interrupts.ended()
         print("freelane: interrupted; everything that was started is stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
+    finally:
+        progress.close()
 
 
 def bench(
-    *, app: str | None, against: tuple[str, ...], subject: str, app_dir: str | None, lines: tuple[str, ...],
-    variables: tuple[str, ...], login: str | None, token: str | None, setup: str | None, ignore: tuple[str, ...],
-    strict: bool, compare_only: bool, anyway: bool, each: bool, connections: int, duration: float, rounds: int,
-    rate: float | None, warm_up: float, cores: int | None, generator: str | None, port: int | None,
-    start_timeout: float, json_file: str | None, csv_file: str | None,
+    progress: Progress, *, lines: tuple[str, ...], files: tuple[str, ...], openapi: str | None, variables: tuple[str, ...],
+    connections: int, duration: float, rounds: int, rate: float | None, warm_up: float, start_timeout: float,
+    json_file: str | None, csv_file: str | None, save: str | None, baseline: str | None, html: str | None, junit: str | None,
+    github: bool, **options: Any,
 ) -> int:  # fmt: skip
-    requests = [parse_line(line) for line in lines or ("GET /",)]
+    earlier = baselines.read(baseline) if baseline is not None else None
+    requests, left_out = [parse_line(line) for line in lines], list[str]()
+    known: dict[str, str] = {}
+    for name in files:
+        found = request_files.read(name)
+        requests += found.requests
+        known |= found.variables
+        left_out += found.left_out
     result = compare(
-        app, against, requests, subject=subject, app_dir=app_dir, login=login, token=token, setup=setup,
-        variables=read_variables(variables), ignore=ignore, strict=strict, compare_only=compare_only, anyway=anyway,
-        each=each, timing=Timing(rounds, duration, connections, rate, warm_up), generator=generator, cores=cores,
-        port=port, timeout=start_timeout, progress=Lines(),
+        options.pop("app"), requests=requests, openapi=True if openapi == "" else openapi or False,
+        variables=known | read_variables(variables), timing=Timing(rounds, duration, connections, rate, warm_up),
+        timeout=start_timeout, progress=progress, **options,
     )  # fmt: skip
+    progress.close()
+    result.left_out = left_out + result.left_out
+    result.command = shlex.join(["freelane", *sys.argv[1:]])
     as_json = json.dumps(result.as_dict(), indent=2) + "\n"
-    for where, made in ((json_file, as_json), (csv_file, result.as_csv())):
+    written = {json_file: as_json, save: as_json, csv_file: result.as_csv(), html: report.page(result), junit: ci.junit(result)}
+    for where, made in written.items():
         if where is not None:
             write(where, made)
-    if "-" not in (json_file, csv_file):
+    if "-" not in written:
         print(table.text(result))
+        if earlier is not None:
+            print("\n" + baselines.against(result, earlier))
+    if github or os.environ.get("GITHUB_ACTIONS") == "true":
+        print("\n".join(ci.github(result)), file=sys.stderr if "-" in written else sys.stdout)
     return result.code
 
 

@@ -16,7 +16,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
-from freelane.bench.load import PERCENTILES, TIMEOUT_SECONDS, Load, Sample
+from freelane.bench.load import TIMEOUT_SECONDS, Load, Sample, percentiles
 
 NAME = "builtin"
 
@@ -109,10 +109,8 @@ class Clients:
         self.errors[kind] = self.errors.get(kind, 0) + 1
 
     def result(self) -> dict[str, Any]:
-        ordered = sorted(self.taken)
-        last = len(ordered) - 1
-        latency = {p: ordered[min(last, int(len(ordered) * p / 100))] * 1000 for p in PERCENTILES} if ordered else {}
-        return {"requests": len(ordered), "seconds": self.elapsed, "latency": latency, "errors": self.errors}
+        latency = percentiles([seconds * 1000 for seconds in self.taken])
+        return {"requests": len(self.taken), "seconds": self.elapsed, "latency": latency, "errors": self.errors}
 
 
 def main(path: str) -> None:

@@ -18,7 +18,7 @@ function done(summary, latency, requests)
   local e = summary.errors
   local t = {}
   for _, p in ipairs({%(percentiles)s}) do
-    table.insert(t, string.format('"%%s": %%d', p, latency:percentile(p)))
+    table.insert(t, string.format('"%%s": %%d', p, p == 100 and latency.max or latency:percentile(p)))
   end
   io.write(string.format(
     '\\nRESULT {"requests": %%d, "us": %%d, "latency": {%%s}, "connect": %%d, "read": %%d, ' ..
