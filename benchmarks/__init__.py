@@ -1,4 +1,4 @@
-"""The A/B harness: what an unchanged app does under freelane and under another server.
+"""What freelane is measured with: the published comparison, its contenders and apps.
 
-Run it with ``python -m benchmarks``. It measures and reports; it never passes or fails by a time.
+Run it with ``python -m benchmarks``; ``freelane bench`` is what does the work.
 """

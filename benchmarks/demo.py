@@ -11,21 +11,24 @@ from dataclasses import dataclass
 
 from websockets.asyncio.client import connect
 
-from . import __main__ as bench
-from . import load, report
-from .servers import HOST, PeersMissing, Running, ServerFailed, freelane, peers_python, serve, uvicorn
-from .suites import SUITES
+from freelane.bench import LoadFailed, compare, table
+from freelane.bench.interrupts import interrupts
+from freelane.bench.progress import Lines
+from freelane.bench.runs import Timing
+
+from .servers import HOST, PeersMissing, Running, ServerFailed, freelane, peers_python, serve
 
 DEMO = "benchmarks/apps/demo.py:app"
-# Short on purpose: three lanes, two servers, some forty seconds in all.
-LANES = "hello,def,compute"
-ROUNDS, SECONDS = 2, 2
+# Short on purpose: three requests, two servers, a minute in all.
+COMPARED, REQUESTS = "benchmarks.apps.hello:app", ("GET /", "GET /def", "GET /compute")
+TIMING = Timing(rounds=2, duration=2, warm_up=2)
 
 NEXT = """
 What to type next:
   .venv/bin/freelane run yourmodule:app    serve your own app
   .venv/bin/freelane run --help            every option
-  .venv/bin/python -m benchmarks           the whole comparison (some minutes)
+  .venv/bin/freelane bench yourmodule:app --against uvicorn   the same comparison, of yours
+  .venv/bin/python -m benchmarks           the whole comparison (an hour)
   make test                                the test suite
 """
 
@@ -84,7 +87,7 @@ def served() -> Iterator[Running]:
 
 
 def main() -> int:
-    bench.end_on_sigterm()
+    interrupts.install()
     try:
         with served() as running:
             print("\n" + next((line for line in running.output().splitlines() if line.startswith("freelane ")), ""))
@@ -93,16 +96,15 @@ def main() -> int:
             for question in QUESTIONS:
                 ask(running.port, question)
             asyncio.run(ask_websocket(running.port))
+        against = []
         try:
-            peer = uvicorn(peers_python())
+            against = [f"uvicorn@{peers_python()}"]
         except PeersMissing as missing:
             print(f"\nNo uvicorn to compare with: {missing}")
-            peer = None
         print("\nA short comparison, server on one core and load on the other (see README, Benchmarks):\n", flush=True)
-        lanes = bench.choose_lanes(LANES, None)
-        found = bench.compare(SUITES["hello"].target, lanes, peer, rounds=ROUNDS, seconds=SECONDS, say=bench.say_on_stderr)
-        print(report.text(*found))
-    except (ServerFailed, load.LoadFailed) as error:
+        found = compare(COMPARED, against, REQUESTS, compare_only=False, each=True, timing=TIMING, progress=Lines())
+        print(table.text(found))
+    except (ServerFailed, LoadFailed) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     print(NEXT)

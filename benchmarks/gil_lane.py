@@ -15,8 +15,9 @@ import threading
 import time
 from collections.abc import Sequence
 
-from . import load, machine
-from .load import Request, Sample
+from freelane.bench import LoadFailed, Request, load, machine
+from freelane.bench.load import Load, Sample
+
 from .servers import HOST, PeersMissing, Running, Server, ServerFailed, freelane, peers_python, serve, uvicorn
 
 APP = "benchmarks.apps.gil_lane:app"
@@ -39,18 +40,19 @@ def trivial(rounds: int, seconds: int) -> None:
                 for path in rates:
                     for connections, kept in ((64, rates), (1, latencies)):
                         sample = measure(running, path, seconds, connections, placement.load)
-                        value = sample.requests_per_second if connections > 1 else sample.p50_ms
+                        value = sample.rate if connections > 1 else sample.latency[50.0]
                         kept[path].append(value)
                         say(f"trivial {number + 1}/{rounds}", f"server on {name}", f"{connections} connections", path,
-                            f"{sample.requests_per_second:,.0f}/s", f"p50 {sample.p50_ms:.3f} ms",
-                            f"p99 {sample.p99_ms:.3f} ms")  # fmt: skip
+                            f"{sample.rate:,.0f}/s", f"p50 {sample.latency[50.0]:.3f} ms",
+                            f"p99 {sample.latency[99.0]:.3f} ms")  # fmt: skip
         ratio = statistics.median(b / a for a, b in zip(rates["/"], rates["/lane"]))
         added = statistics.median(b - a for a, b in zip(latencies["/"], latencies["/lane"])) * 1000
         say(f"server on {name}: throughput of the lane / of the loop lane = {ratio:.2f}; p50 added {added:.0f} us")
 
 
 def measure(running: Running, path: str, seconds: int, connections: int, cores: frozenset[int] | None) -> Sample:
-    sample = load.measure(running.url, Request(path=path), seconds=seconds, connections=connections, cores=cores)
+    asked = Load(running.url, (Request(path=path),), seconds, connections)
+    sample = load.measure(load.choose([asked])[0], asked, cores)
     if not sample.valid:
         raise ServerFailed(f"{path}: {sample.errors}\n{running.output()}")
     return sample
@@ -114,15 +116,13 @@ def mixed(rounds: int, seconds: int, gil_python: str | None) -> None:
                 light = measure(running, "/", seconds, 8, None)
                 heavy.join()
             found[name].append((light, both[0], alone))
-            say(f"mixed {number + 1}/{rounds}", f"{name:<20}", f"light {light.requests_per_second:,.0f}/s",
-                f"p50 {light.p50_ms:.2f} ms", f"p99 {light.p99_ms:.2f} ms",
-                f"heavy {both[0].requests_per_second:.1f}/s", f"p99 {both[0].p99_ms:.0f} ms",
-                f"alone {alone.requests_per_second:.1f}/s")  # fmt: skip
+            say(f"mixed {number + 1}/{rounds}", f"{name:<20}", f"light {light.rate:,.0f}/s",
+                f"p50 {light.latency[50.0]:.2f} ms", f"p99 {light.latency[99.0]:.2f} ms",
+                f"heavy {both[0].rate:.1f}/s", f"p99 {both[0].latency[99.0]:.0f} ms",
+                f"alone {alone.rate:.1f}/s")  # fmt: skip
     for name, samples in found.items():
-        p99 = statistics.median(light.p99_ms for light, _, _ in samples)
-        rate, mixed_rate, alone_rate = (
-            statistics.median(sample.requests_per_second for sample in kind) for kind in zip(*samples)
-        )
+        p99 = statistics.median(light.latency[99.0] for light, _, _ in samples)
+        rate, mixed_rate, alone_rate = (statistics.median(sample.rate for sample in kind) for kind in zip(*samples))
         say(f"{name:<20} light p99 {p99:.2f} ms, {rate:,.0f}/s; heavy {mixed_rate:.1f}/s, alone {alone_rate:.1f}/s")
 
 
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 mixed(options.rounds, options.seconds, options.gil_python)
             else:
                 trivial(options.rounds, options.seconds)
-    except (PeersMissing, ServerFailed, load.LoadFailed) as error:
+    except (PeersMissing, ServerFailed, LoadFailed) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""Pyre itself, as a server to compare with: its wheel is for CPython 3.13 with the GIL only."""
+"""Pyre itself, whose answers tests compare with: its wheel is for CPython 3.13 with the GIL only."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from .servers import ROOT, Launch, PeersMissing, Server
+from .environments import cache
+from .servers import PeersMissing
 
 VERSION = "1.5.0"
 PACKAGES = ("pydantic", "msgpack", "numpy", "httpx")
-
-
-def cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("FREELANE_CACHE") or Path(home) / "freelane")
 
 
 @functools.cache
@@ -49,14 +45,3 @@ def usable(python: str) -> bool:
         "import sys, sysconfig; sys.exit(sys.version_info[:2] != (3, 13) or bool(sysconfig.get_config_var('Py_GIL_DISABLED')))"
     )
     return subprocess.run([python, "-c", script], capture_output=True, timeout=30).returncode == 0
-
-
-def pyre() -> Server:
-    """Runs the app's file as a script, as Pyre asks: a worker for each core that it is given."""
-    python = pyre_python()
-
-    def command(launch: Launch) -> list[str]:
-        file = ROOT.joinpath(*launch.target.partition(":")[0].split(".")).with_suffix(".py")
-        return ["env", f"PYRE_PORT={launch.port}", str(python), str(file)]
-
-    return Server("pyre", python, command, ("pyreframework",))

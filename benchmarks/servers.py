@@ -1,34 +1,29 @@
-"""Starting and stopping the servers: free port, bounded waits, stopped by pid whatever happens."""
+"""The servers that tests and measurements start, each as a contender of ``freelane.bench``."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import http.client
-import json
 import os
-import secrets
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .machine import pinned
+from freelane.bench import Contender, ContenderFailed, processes
+from freelane.bench.contenders import HOST, split_target
+from freelane.bench.processes import Running, free_port
+
+__all__ = ["HOST", "Launch", "PeersMissing", "Running", "Server", "ServerFailed", "free_port", "freelane", "granian_asgi",
+           "peers_python", "serve", "subject", "uvicorn"]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
-HOST = "127.0.0.1"
 FRAMEWORKS = ("starlette", "fastapi", "pydantic", "anyio")
 START_SECONDS = 180.0
 STOP_SECONDS = 60.0
-
-
-class ServerFailed(Exception):
-    """A server did not start or did not answer; the message carries what it printed."""
+# A server did not start or did not answer; the message carries what it printed.
+ServerFailed = ContenderFailed
 
 
 class PeersMissing(Exception):
@@ -40,7 +35,7 @@ class Launch:
     """What a server is asked for, in no server's own words."""
 
     target: str  # module:app
-    port: int
+    port: str  # {port}, filled in when it is started
     workers: int = 1
     root_path: str = ""
     show_lanes: bool = False
@@ -56,48 +51,11 @@ class Server:
     packages: tuple[str, ...]  # whose versions belong in a report
 
 
-@dataclass(frozen=True)
-class Running:
-    server: Server
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
-
-    def output(self, last_lines: int = 40) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-last_lines:])
-
-
-def free_port() -> int:
-    """A port that nobody listens on, outside the range that the kernel gives to clients meanwhile (ip(7))."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-
-
-def split_target(target: str) -> tuple[str, Path]:
-    """``module:app`` or ``path/file.py:app`` as (module:app, the directory to import it from)."""
-    module, _, attribute = target.partition(":")
-    attribute = attribute or "app"
-    if not module.endswith(".py"):
-        return f"{module}:{attribute}", Path.cwd()
-    file = Path(module).resolve()
-    top = file.parent
-    while (top / "__init__.py").exists():
-        top = top.parent
-    return f"{'.'.join(file.relative_to(top).with_suffix('').parts)}:{attribute}", top
-
-
 def freelane(*options: str) -> Server:
     python = Path(sys.executable)
 
     def command(launch: Launch) -> list[str]:
-        made = [str(python.parent / "freelane"), "run", launch.target, "--host", HOST, "--port", str(launch.port)]
+        made = [str(python.parent / "freelane"), "run", launch.target, "--host", HOST, "--port", launch.port]
         made += ["--workers", str(launch.workers), "--log-level", launch.log_level]
         made += ["--transport", launch.transport, *options]
         if launch.root_path:
@@ -117,7 +75,7 @@ def granian_asgi() -> Server:
 
     def command(launch: Launch) -> list[str]:
         made = [str(python.parent / "granian"), "--interface", "asgi", launch.target, "--host", HOST]
-        made += ["--port", str(launch.port), "--workers", str(launch.workers), "--log-level", "warning"]
+        made += ["--port", launch.port, "--workers", str(launch.workers), "--log-level", "warning"]
         if launch.root_path:
             made += ["--url-path-prefix", launch.root_path]
         return made
@@ -127,7 +85,7 @@ def granian_asgi() -> Server:
 
 def uvicorn(python: Path) -> Server:
     def command(launch: Launch) -> list[str]:
-        made = [str(python), "-m", "uvicorn", launch.target, "--host", HOST, "--port", str(launch.port)]
+        made = [str(python), "-m", "uvicorn", launch.target, "--host", HOST, "--port", launch.port]
         made += ["--log-level", "warning", "--no-access-log"]
         if launch.workers > 1:
             made += ["--workers", str(launch.workers)]
@@ -175,24 +133,6 @@ def _bootstrap_peers() -> Path:
     return Path(printed[-1])
 
 
-def versions(server: Server) -> dict[str, str]:
-    """The interpreter and the packages a server runs on, asked of its own Python."""
-    code = (
-        "import importlib.metadata as m, json, sys, sysconfig\n"
-        "out = {'python': sys.version.split(' ')[0]}\n"
-        "out['build'] = 'free-threaded' if sysconfig.get_config_var('Py_GIL_DISABLED') else 'GIL'\n"
-        "for name in sys.argv[1:]:\n"
-        "    try: out[name] = m.version(name)\n"
-        "    except m.PackageNotFoundError: out[name] = 'not installed'\n"
-        "print(json.dumps(out))"
-    )
-    asked = subprocess.run(
-        [str(server.python), "-c", code, *server.packages], capture_output=True, text=True, timeout=60, check=True
-    )
-    found: dict[str, str] = json.loads(asked.stdout)
-    return found
-
-
 @contextlib.contextmanager
 def serve(
     server: Server,
@@ -208,70 +148,9 @@ def serve(
 ) -> Iterator[Running]:
     """A running server that accepts connections; it is gone when the block is left, by whatever way."""
     module, directory = split_target(target)
-    launch = Launch(module, free_port(), workers, root_path, show_lanes, transport, log_level)
-    environment = {**os.environ, **(env or {})}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), environment.get("PYTHONPATH", "")]))
-    with tempfile.TemporaryDirectory(prefix="freelane-server-") as scratch:
-        log = Path(scratch) / "output"
-        process = _spawn(server, server.command(launch), directory, environment, cores, log)
-        running = Running(server, process, launch.port, log)
-        try:
-            _wait_until_ready(running)
-            yield running
-        finally:
-            stop(process)
-
-
-def _spawn(
-    server: Server,
-    command: Sequence[str],
-    directory: Path,
-    environment: Mapping[str, str],
-    cores: frozenset[int] | None,
-    log: Path,
-) -> subprocess.Popen[bytes]:
-    with log.open("wb") as output, pinned(cores):
-        try:
-            # A session of its own: Ctrl-C reaches the harness only, which then stops the whole group.
-            return subprocess.Popen(
-                command,
-                cwd=directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ServerFailed(f"{server.name}: cannot be started: {error}") from error
-
-
-def _wait_until_ready(running: Running) -> None:
-    """Ready is an answer to a request: a bound port alone may have no worker behind it yet."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        code = running.process.poll()
-        if code is not None:
-            raise ServerFailed(f"{running.server.name}: ended with {code} while starting:\n{running.output()}")
-        connection = http.client.HTTPConnection(HOST, running.port, timeout=5)
-        try:
-            connection.request("GET", "/")
-            connection.getresponse().read()
-            return
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.05)
-        finally:
-            connection.close()
-    raise ServerFailed(f"{running.server.name}: no answer within {START_SECONDS:.0f} s:\n{running.output()}")
-
-
-def stop(process: subprocess.Popen[bytes]) -> int:
-    """Ends a server we started: asked first, then its own process group. Returns the exit code."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-    # What is left of the group: a worker whose parent died, or the server itself if it did not listen.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    return process.wait()
+    launch = Launch(module, "{port}", workers, root_path, show_lanes, transport, log_level)
+    contender = Contender(
+        server.name, tuple(server.command(launch)), python=str(server.python), directory=directory, environment=env or {}
+    )
+    with processes.serve(contender, cores=cores, timeout=START_SECONDS, patience=STOP_SECONDS) as running:
+        yield running

@@ -143,7 +143,7 @@ class Wire:
 
 
 def test_a_slow_reader_does_not_fill_the_memory(server: Server) -> None:
-    from benchmarks.machine import tree_rss_mib
+    from freelane.bench.machine import tree_rss_mib
 
     before = tree_rss_mib(server.process.pid)
     with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:

@@ -39,8 +39,8 @@ def main() -> int:
                 differing += bool(found)
                 for aspect, (reference_saw, tested_saw) in found.items():
                     print(f"{name}: {aspect}")
-                    print(f"    {left.server.name}: {reference_saw}")
-                    print(f"    {right.server.name}: {tested_saw}", flush=True)
+                    print(f"    {left.contender.name}: {reference_saw}")
+                    print(f"    {right.contender.name}: {tested_saw}", flush=True)
     print(f"{differing} of {len(options.names or cases)} cases differ")
     return 0
 

@@ -7,6 +7,7 @@ import errno
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -67,9 +68,12 @@ def ending(code: int) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, outside the range that the kernel gives to clients meanwhile (ip(7))."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 def check_port(port: int) -> None:
@@ -85,11 +89,17 @@ def check_port(port: int) -> None:
 
 @contextlib.contextmanager
 def serve(
-    contender: Contender, *, cores: frozenset[int] | None = None, port: int | None = None, timeout: float = START_SECONDS
+    contender: Contender,
+    *,
+    cores: frozenset[int] | None = None,
+    port: int | None = None,
+    timeout: float = START_SECONDS,
+    patience: float = STOP_SECONDS,
 ) -> Iterator[Running]:
     """A contender that answers requests; what was started is gone when the block is left, by whatever way.
 
-    Raises ContenderFailed if it does not start within ``timeout`` seconds.
+    It gets ``patience`` seconds to end by itself. Raises ContenderFailed if it does not start within
+    ``timeout`` seconds.
     """
     if contender.url is not None:
         running = Running(contender, contender.url)
@@ -105,7 +115,7 @@ def serve(
             yield start(contender, started, Path(scratch) / "output", cores, port, timeout)
         finally:
             for running in started:
-                stop(running)
+                stop(running, patience)
 
 
 def start(
@@ -182,14 +192,14 @@ def wait_until_ready(running: Running, timeout: float) -> None:
     )
 
 
-def stop(running: Running) -> int:
+def stop(running: Running, patience: float = STOP_SECONDS) -> int:
     """End a contender and all that came of it: asked first, then killed by pid. Returns its exit code."""
     process = running.process
     assert process is not None
     with interrupts.deferred():
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            deadline = time.monotonic() + STOP_SECONDS
+            deadline = time.monotonic() + patience
             # A second Ctrl-C does not wait for manners.
             while process.poll() is None and time.monotonic() < deadline and not interrupts.impatient:
                 time.sleep(0.01)
