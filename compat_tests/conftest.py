@@ -15,7 +15,14 @@ LONGEST_FIRST = (
 )  # fmt: skip
 
 # Cases that start processes and need no fixture of their module's: any process may take each.
-SPREAD = {"test_builds.py", "test_command.py", "test_rundown.py", "test_types.py", "test_version_ends.py"}
+SPREAD = {
+    "test_architecture.py",
+    "test_builds.py",
+    "test_command.py",
+    "test_rundown.py",
+    "test_types.py",
+    "test_version_ends.py",
+}
 
 # What `make check` runs: no server, no process, nothing of the network.
 UNIT = {

@@ -15,10 +15,12 @@ pytestmark = pytest.mark.thread_unsafe(reason="starts processes")
 
 CORE = ["test_router.py", "test_executor.py", "test_scope.py", "test_bridge.py"]
 
-# Whole suites and long replays, which the build without the GIL has just run.
+# Whole suites, long replays, and plain Python: the build without the GIL has just run them, and no GIL changes them.
 ON_ONE_BUILD = [
     "test_builds.py", "test_upstream.py", "test_upstream_pyre.py", "test_replay_fastapi.py", "test_version_ends.py",
     "test_gil_failure.py", "test_types.py", "pyre/test_examples.py", "pyre/test_demos.py",
+    "test_architecture.py", "test_bench.py", "test_generated_source.py", "test_fastapi_properties.py", "test_fastapi_changes.py",
+    "pyre/test_files.py", "pyre/test_injection.py", "pyre/test_mcp.py", "pyre/test_openapi.py", "pyre/test_state_rpc.py",
 ]  # fmt: skip
 
 

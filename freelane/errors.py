@@ -1,6 +1,12 @@
-"""What freelane raises for its caller's mistakes; each message names the cure."""
+"""What freelane raises for its caller's mistakes, each message with its cure, and what its processes exit with."""
 
 from __future__ import annotations
+
+# Exit codes, of every command and process of ours; 0 is a clean end, 128 + n the signal n.
+EXIT_FOUND = 1  # `check` found what needs a person, `bench` answers that differ
+EXIT_CONFIG = 2  # a setting or an argument cannot be used
+EXIT_STARTUP = 3  # the app could not be started, as uvicorn says it
+EXIT_INTERRUPTED = 130  # Ctrl-C
 
 
 class FreelaneError(Exception):

@@ -22,12 +22,7 @@ from freelane.bench.progress import Progress
 from freelane.bench.progress import choose as choose_progress
 from freelane.bench.requests import parse_line, read_variables
 from freelane.bench.runs import Timing
-from freelane.errors import ConfigError
-
-EXIT_DIFFERENT = 1
-EXIT_CONFIG = 2
-EXIT_FAILED = 3
-EXIT_INTERRUPTED = 130
+from freelane.errors import EXIT_CONFIG, EXIT_FOUND, EXIT_INTERRUPTED, EXIT_STARTUP, ConfigError
 
 EPILOG = f"""\b
 A contender is one of
@@ -98,7 +93,7 @@ def main(words: Sequence[str]) -> int:
     try:
         command.main(list(words), prog_name="freelane bench")
     except SystemExit as exc:
-        return exc.code if isinstance(exc.code, int) else EXIT_DIFFERENT
+        return exc.code if isinstance(exc.code, int) else EXIT_FOUND
     return 0
 
 
@@ -112,7 +107,7 @@ def run(**options: Any) -> int:
         return EXIT_CONFIG
     except (ContenderFailed, LoadFailed) as exc:
         print(f"freelane: {exc}", file=sys.stderr)
-        return EXIT_FAILED
+        return EXIT_STARTUP
     except KeyboardInterrupt:
         interrupts.ended()
         print("freelane: interrupted; everything that was started is stopped", file=sys.stderr)

@@ -8,14 +8,13 @@ import sysconfig
 from typing import Any
 
 from freelane.adapters import registry
+from freelane.errors import EXIT_FOUND
 from freelane.gil_lane import gil_watch
 from freelane.gil_lane.check import Findings, columns, extension_table, findings
 from freelane.gil_lane.detect import import_stubs
 from freelane.gil_lane.detect.report import detect
 from freelane.loader import load
 from freelane.settings import Settings
-
-EXIT_PERSON = 1
 
 
 def run(target: str, settings: Settings, as_json: bool) -> int:
@@ -39,7 +38,7 @@ def run(target: str, settings: Settings, as_json: bool) -> int:
         print(json.dumps({**interpreter, "routes": rows, **found.as_json()}, indent=2))
     else:
         print(text(rows, found))
-    return EXIT_PERSON if found.problems else 0
+    return EXIT_FOUND if found.problems else 0
 
 
 def routes(app: Any, found: Findings) -> list[dict[str, Any]]:

@@ -10,12 +10,10 @@ from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 import freelane
-from freelane.errors import ConfigError
+from freelane.errors import EXIT_CONFIG, ConfigError
 from freelane.gil_lane import start
 from freelane.settings import Settings, convert, flag, resolve
 from freelane.settings import kinds as setting_kinds
-
-EXIT_CONFIG = 2
 
 
 class Parser(argparse.ArgumentParser):

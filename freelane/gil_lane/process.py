@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from freelane.adapters.registry import adapter_of
-from freelane.errors import StartupError
+from freelane.errors import EXIT_STARTUP, StartupError
 from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.lane import protocol
 from freelane.fastcore.lane.server import Connection
@@ -29,8 +29,6 @@ from freelane.server.runtime import Runtime
 from freelane.settings import Settings
 
 logger = logging.getLogger("freelane.error")
-
-EXIT_STARTUP = 3
 
 
 class LaneGateway(Gateway):

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from freelane.errors import EXIT_STARTUP
 from freelane.fastcore.lane.client import Load
 from freelane.settings import Settings
 
@@ -27,7 +28,6 @@ LONGEST = 30.0
 # How often memory is looked at (seconds).
 WATCH = 0.1
 SOCKET_BUFFER = 4 << 20
-EXIT_STARTUP = 3
 
 
 class LaneProcess:

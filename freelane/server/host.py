@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from freelane.adapters.registry import rsgi_obstacle
-from freelane.errors import ConfigError, StartupError
+from freelane.errors import EXIT_STARTUP, ConfigError, StartupError
 from freelane.fastcore.version import __version__
 from freelane.gil_lane import gil_watch, start
 from freelane.gil_lane.lane import GilLane, plan, tell
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from freelane.gil_lane.metrics import Page
 
 logger = logging.getLogger("freelane.error")
-
-EXIT_STARTUP = 3
 
 
 def batch_scheduling(wanted: bool) -> str:

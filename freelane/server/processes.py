@@ -11,10 +11,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from freelane.errors import ConfigError
+from freelane.errors import EXIT_CONFIG, EXIT_STARTUP, ConfigError
 
-EXIT_CONFIG = 2
-EXIT_STARTUP = 3
 PR_SET_PDEATHSIG = 1
 # A worker that dies is replaced after this long, doubled up to a minute while it keeps dying (seconds).
 BACK_OFF = 1.0

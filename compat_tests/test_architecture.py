@@ -1,0 +1,51 @@
+"""The rooms of the package: who imports whom, what each folder says of itself, what is defined in one place."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = [path for room in ("freelane", "fastcore", "adapters") for path in sorted((ROOT / room).rglob("*.py"))]
+# Names of modules in Cython sources and declarations, which import-linter does not read.
+IMPORTED = re.compile(r"^\s*(?:from|cimport|import)\s+(freelane\.[\w.]+)", re.MULTILINE)
+
+
+@pytest.mark.thread_unsafe(reason="starts a process")
+@pytest.mark.skipif(importlib.util.find_spec("importlinter") is None, reason="import-linter is not installed")
+def test_contracts_are_kept() -> None:
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, text=True, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+def test_compiled_modules_keep_the_contracts() -> None:
+    for room, allowed in (("fastcore", ("freelane.fastcore",)), ("adapters", ("freelane.fastcore", "freelane.adapters"))):
+        sources = [path for path in (ROOT / room).rglob("*.p[yx][xd]")]
+        assert sources
+        for path in sources:
+            found = IMPORTED.findall(path.read_text())
+            assert [name for name in found if not name.startswith(allowed)] == [], path
+
+
+def test_each_folder_says_what_is_in_it() -> None:
+    for path in ROOMS:
+        if path.name == "__init__.py":
+            assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_exit_codes_are_defined_in_one_place() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in ROOMS
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id.startswith("EXIT_")
+    ]
+    assert {place.partition(":")[0] for place in found} == {"freelane/errors.py"}
