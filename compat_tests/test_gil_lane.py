@@ -11,13 +11,14 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from compat_tests.gil_servers import Answer, ask, lane_server, pids, wait_until
+from compat_tests.gil_servers import ask, lane_server, pids, wait_until
 from compat_tests.servers import COMMAND, Server, running
 from freelane.gil_lane.gil_watch import free_threaded
 
@@ -218,12 +219,9 @@ def test_background_tasks_run_after_the_answer(server: Server) -> None:
 def test_endpoints_run_at_once(extension: Path, tmp_path: Path, path: str) -> None:
     """Each waits for all of them."""
 
-    async def all_of_them(server: Server, count: int) -> list[Answer]:
-        return await asyncio.gather(*(asyncio.to_thread(ask, server, path) for _ in range(count)))
-
-    with lane_server(extension, tmp_path) as server:
-        answers = asyncio.run(all_of_them(server, int(path[-1])))
-        assert {answer.status for answer in answers} == {200}
+    count = int(path[-1])
+    with lane_server(extension, tmp_path, "--gil-timeout", "600") as server, ThreadPoolExecutor(count) as pool:
+        assert {answer.status for answer in pool.map(lambda _: ask(server, path), range(count))} == {200}
 
 
 def url(server: Server, path: str) -> str:
@@ -268,7 +266,7 @@ def test_a_refused_websocket_is_a_403(server: Server) -> None:
 
 
 def test_many_requests_are_in_flight_at_once(extension: Path, tmp_path: Path) -> None:
-    with lane_server(extension, tmp_path) as server, contextlib.ExitStack() as stack:
+    with lane_server(extension, tmp_path, "--gil-timeout", "600") as server, contextlib.ExitStack() as stack:
         clients = [socket.create_connection(("127.0.0.1", server.port), timeout=120) for _ in range(30)]
         for client in clients:
             stack.enter_context(client).sendall(b"GET /meet?n=30 HTTP/1.1\r\nhost: a\r\n\r\n")

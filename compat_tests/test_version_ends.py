@@ -51,3 +51,12 @@ def test_the_older_frameworks_are_in_force_and_compiled(versions: tuple[str, str
 def test_chosen_tests_pass_on_older_frameworks(versions: tuple[str, str]) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CHOSEN[versions]]
     assert " passed" in run(command, PYTHONPATH=directory(versions))
+
+
+@pytest.mark.parametrize("version", ["4.9.0", "4.10.0"])
+def test_def_endpoints_call_back_into_the_loop_on_older_anyio(version: str) -> None:
+    directory = run(["bash", "bootstrap.sh", "pinned", f"anyio=={version}"]).splitlines()[-1]
+    code = "import importlib.metadata as m; print(m.version('anyio'))"
+    assert run([sys.executable, "-c", code], PYTHONPATH=directory) == version
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "from_thread"]
+    assert "2 passed" in run([*command, "compat_tests/test_starlette_adapter.py"], PYTHONPATH=directory)

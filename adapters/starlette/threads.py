@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import anyio.lowlevel
 import anyio.to_thread
 from anyio import CancelScope, CapacityLimiter
 from anyio._core import _eventloop as anyio_eventloop
@@ -24,6 +25,9 @@ from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.starlette.routes import function_of, walk
 from freelane.fastcore.routing.watch import Watch
 from freelane.fastcore.threads.executor import ExecutorFull
+
+# Before 4.11, anyio's token did not know its backend, and threads kept that beside it.
+BACKEND_APART = not hasattr(anyio.lowlevel, "EventLoopToken")
 
 # The executor that serves each loop; endpoints find theirs by the loop they are awaited on,
 # since several workers may share one app object.
@@ -49,6 +53,8 @@ class ThreadCalls:
     def enter(self) -> None:
         """Make this thread one that ``anyio.from_thread`` works on."""
         anyio_eventloop.threadlocals.current_token = self.token
+        if BACKEND_APART:
+            anyio_eventloop.threadlocals.current_async_backend = anyio_eventloop.get_async_backend("asyncio")
         anyio_eventloop.threadlocals.current_cancel_scope = None
 
     def call(self, function: Callable[..., Any], request: Any, *more: Any) -> Any:

@@ -26,12 +26,11 @@ from freelane.adapters.pyre.testing import TestClient
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
+def make(timeout: float) -> Pyre:
     app = Pyre()
     app.enable_cors()
     app.max_body_size = 1000
-    app.timeout = 1.5
+    app.timeout = timeout
     app.before_request(lambda req: None)
     app.after_request(lambda req, resp: None)
 
@@ -78,7 +77,18 @@ def client() -> Iterator[TestClient]:
         await asyncio.sleep(60)
         return "late"
 
-    with TestClient(app) as client:
+    return app
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with TestClient(make(timeout=120)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[TestClient]:
+    with TestClient(make(timeout=1.5)) as client:
         yield client
 
 
@@ -117,8 +127,8 @@ def test_default_limit_is_ten_mebibytes() -> None:
 
 
 @pytest.mark.parametrize("path", ["/sleep", "/sleep/gil", "/sleep/async"])
-def test_handler_that_takes_too_long_is_504(client: TestClient, path: str) -> None:
-    response = client.get(path)
+def test_handler_that_takes_too_long_is_504(impatient: TestClient, path: str) -> None:
+    response = impatient.get(path)
     assert (response.status_code, response.json()) == (504, {"error": "request timeout"})
     assert response.headers["access-control-allow-origin"] == "*"
 
