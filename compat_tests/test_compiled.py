@@ -367,6 +367,9 @@ def test_a_release_that_changed_a_function_is_served_by_its_own_code_and_said_on
         adapted = adapt(one_route(asked))
         assert adapted.router is None and not adapted.direct  # type: ignore[attr-defined]
         assert adapted.bind(None) is None
+        assert [(row.compiled, row.reason.partition(" has ")[2]) for row in adapted.describe()][-1] == (  # type: ignore[attr-defined]
+            False, f"changed {CHANGED[package]}"
+        )  # fmt: skip
     assert len(said) == 1 and f" has changed {CHANGED[package]}: its own code" in said[0]
 
 

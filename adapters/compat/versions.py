@@ -17,6 +17,12 @@ from freelane.fastcore import remembered
 from freelane.fastcore.routing.watch import Watch
 
 logger = logging.getLogger("freelane.error")
+
+
+class NotKnown(Exception):
+    """A framework is none that can be compiled; the message says why."""
+
+
 told: set[str] = set()
 
 # Where the code is that adapters stand in for.
@@ -56,6 +62,12 @@ def obstacle(package: str, names: tuple[str, ...]) -> str:
     if found:
         tell(found)
     return found
+
+
+def require(package: str, names: tuple[str, ...]) -> None:
+    """Raises NotKnown where the installed ``package`` cannot be compiled."""
+    if found := obstacle(package, names):
+        raise NotKnown(found)
 
 
 def tell(found: str) -> None:

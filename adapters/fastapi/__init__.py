@@ -19,13 +19,12 @@ def knows(app: Any) -> bool:
     return fastapi is not None and isinstance(app, fastapi.FastAPI)
 
 
-def reader_for(app: Any) -> Reader | None:
-    """The reader of a FastAPI app; None for a release that is not known."""
-    from freelane.adapters.compat import fastapi_gate, free_threading, older_fastapi
+def reader_for(app: Any) -> Reader:
+    """The reader of a FastAPI app. Raises NotKnown for a release that cannot be compiled."""
+    from freelane.adapters.compat import fastapi_gate, free_threading, older_fastapi, versions
 
     free_threading.open_generators_at_once()
-    if fastapi_gate.obstacle():
-        return None
+    versions.require("fastapi", fastapi_gate.PRIVATE)
     older_fastapi.fill()
     from freelane.adapters.fastapi.reader import FastAPIReader
 

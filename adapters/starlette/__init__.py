@@ -26,28 +26,30 @@ from freelane.adapters.starlette.routing import CompiledRouter
 from freelane.adapters.starlette.table import route_table
 
 # (knows(app), reader_for(app)) of the frameworks that are built on Starlette; only added to.
-built_on: list[tuple[Callable[[Any], bool], Callable[[Any], Reader | None]]] = []
+built_on: list[tuple[Callable[[Any], bool], Callable[[Any], Reader]]] = []
 
 
-def reader_for(app: Any) -> Reader | None:
-    """What reads an app of Starlette's kind; None for a release of its framework that is not known."""
-    if starlette_gate.obstacle():
-        return None
+def reader_for(app: Any) -> Reader:
+    """What reads an app of Starlette's kind. Raises NotKnown for a release of its framework that cannot be compiled."""
+    versions.require("starlette", starlette_gate.PRIVATE)
     for knows, reader in built_on:
         if knows(app):
             return reader(app)
     return Reader()
 
 
-def compiled(app: Any) -> tuple[Reader | None, CompiledRouter | None]:
-    """The reader of ``app`` and its compiled router, which is in its place by then; None for what there is not."""
+def compiled(app: Any) -> tuple[Reader | None, CompiledRouter | None, str]:
+    """The reader of ``app`` and its compiled router, which is in its place by then; or None, and why."""
     try:
         reader = reader_for(app)
-        return reader, None if reader is None else stack.install(app, reader)
+        return reader, stack.install(app, reader), ""
+    except versions.NotKnown as exc:
+        return None, None, str(exc)
     except Exception as exc:
         # Private names that are there and are not what they were: the app's own code needs none of them.
-        versions.tell(f"{type(app).__name__} cannot be read ({type(exc).__name__}: {exc})")
-        return None, None
+        reason = f"{type(app).__name__} cannot be read ({type(exc).__name__}: {exc})"
+        versions.tell(reason)
+        return None, None, reason
 
 
 class AdaptedStarlette:
@@ -59,7 +61,7 @@ class AdaptedStarlette:
         threads.move_endpoints(app.routes)
         for inner in mounted_apps(app.routes):
             compiled(inner)
-        self.reader, self.router = compiled(app)
+        self.reader, self.router, self.reason = compiled(app)
         self.obstacle = "" if self.reader is None else stack.obstacle(app, self.reader)
 
     @property
@@ -71,7 +73,13 @@ class AdaptedStarlette:
 
     def describe(self) -> list[Served]:
         """How each HTTP route is served, as far as the app's table tells."""
-        return [] if self.router is None else list(served(self.router, self.obstacle or stack.on_loop(self.app)))
+        if self.router is not None:
+            return list(served(self.router, self.obstacle or stack.on_loop(self.app)))
+        return [
+            Served(entry.path, frozenset(entry.methods) if entry.methods else None, "loop", False, self.reason)
+            for entry in route_table(self.app).entries
+            if entry.kind == "http" and entry.endpoint is not None
+        ]
 
     def bind(self, gateway: Any) -> Direct | None:
         """The direct way for one gateway's requests, where there is one."""
