@@ -49,7 +49,7 @@ class Settings:
     shutdown_timeout: int = option(30, "seconds that running requests get on shutdown", minimum=0)
     proxy_headers: bool = option(True, "believe X-Forwarded-For and -Proto of trusted proxies")
     forwarded_allow_ips: str = option("127.0.0.1", "proxies to trust: addresses, networks or *")
-    batch: bool = option(True, "run under SCHED_BATCH where the system has it")
+    batch: bool = option(True, "run under SCHED_BATCH while under load, where the system has it")
     http: str = option("auto", "HTTP version", choices=HTTP_VERSIONS)
     ssl_certfile: str | None = option(None, "TLS certificate chain, PEM")
     ssl_keyfile: str | None = option(None, "TLS private key, PKCS#8 PEM")

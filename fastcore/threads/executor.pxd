@@ -21,7 +21,7 @@ cdef class Executor:
     cdef double since_when             # at this time
     cdef list idle                     # the queues of pool threads that wait for a job
     cdef int threads
-    cdef unsigned long long finished
+    cdef readonly unsigned long long finished   # jobs
     cdef bint stopped
     cdef bint watching
     cdef object backlog                # jobs without a slot

@@ -16,6 +16,7 @@ class Executor:
     backlog_limit: int
     cores: int
     allowed: int
+    finished: int
     parked: bool
     name: str
     def __new__(cls, limit: int = 40, backlog_limit: int = 1000, name: str = "freelane", cores: int = 0) -> Self: ...

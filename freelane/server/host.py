@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import platform
 import sys
 import time
@@ -16,7 +15,7 @@ from freelane.errors import EXIT_STARTUP, ConfigError, StartupError
 from freelane.fastcore.version import __version__
 from freelane.gil_lane import gil_watch, start
 from freelane.gil_lane.lane import GilLane, plan, tell
-from freelane.server import granian, logs, processes, sockets
+from freelane.server import granian, logs, processes, scheduling, sockets
 from freelane.server.crew import Crew
 from freelane.server.signals import Exit, Interrupted
 from freelane.server.worker import Worker
@@ -26,22 +25,6 @@ if TYPE_CHECKING:
     from freelane.gil_lane.metrics import Page
 
 logger = logging.getLogger("freelane.error")
-
-
-def batch_scheduling(wanted: bool) -> str:
-    """Put this process under SCHED_BATCH (sched(7)); returns the class in force.
-
-    Wake-ups then no longer preempt the thread that caused them, which is most of what a
-    hand-over between threads costs on a busy core.
-    """
-    if not hasattr(os, "sched_setscheduler"):
-        return "default scheduling"
-    if wanted:
-        try:
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-        except OSError:
-            pass
-    return "SCHED_BATCH" if os.sched_getscheduler(0) == os.SCHED_BATCH else "SCHED_OTHER"
 
 
 def choose_transport(app: Any, wanted: str) -> tuple[bool, str]:
@@ -88,11 +71,11 @@ class Server:
     def serve(self, listener: sockets.Listener, indexes: list[int]) -> int:
         """Serve on the sockets at ``indexes`` from this process."""
         settings = self.settings
-        scheduling = batch_scheduling(settings.batch)
+        in_force = scheduling.describe(settings.batch)
         self.watch.install()
         self.exit.install()
         try:
-            serve = self.start(listener, indexes, scheduling)
+            serve = self.start(listener, indexes, in_force)
         except Interrupted:
             return 0
         except StartupError as exc:
@@ -101,7 +84,7 @@ class Server:
         serve()
         return 0
 
-    def start(self, listener: sockets.Listener, indexes: list[int], scheduling: str) -> Callable[[], None]:
+    def start(self, listener: sockets.Listener, indexes: list[int], in_force: str) -> Callable[[], None]:
         """Import the app and start it; returns what serves it. Raises Interrupted once a signal asks for the end."""
         settings = self.settings
         inspection = start.begin(settings) if self.target is not None else None
@@ -120,7 +103,7 @@ class Server:
         ]
         crew = Crew(self.workers)
         self.startup(crew, apps[0])
-        line = self.describe(listener.address, transport, scheduling)
+        line = self.describe(listener.address, transport, in_force)
         try:
             self.exit.starting = False
             self.exit.check()
@@ -178,7 +161,7 @@ class Server:
         for worker in self.workers:
             worker.stop()
 
-    def describe(self, address: str, transport: str, scheduling: str) -> str:
+    def describe(self, address: str, transport: str, in_force: str) -> str:
         """The start line: what is in force."""
         settings = self.settings
         build = " free-threaded" if gil_watch.free_threaded() else ""
@@ -195,7 +178,7 @@ class Server:
             "" if count == 1 else "s",
             settings.threads,
             f" | {self.gil.describe()}" if self.gil is not None else "",
-            scheduling,
+            in_force,
             address,
         )
 

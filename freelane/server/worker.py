@@ -15,7 +15,7 @@ from freelane.fastcore.asgi.websocket import WebSocketExchange
 from freelane.gil_lane import gil_watch
 from freelane.gil_lane.client import LaneClient
 from freelane.gil_lane.lane import GilLane
-from freelane.server import granian, logs, shutdown
+from freelane.server import granian, logs, scheduling, shutdown
 from freelane.server.forwarded import ForwardedHeaders
 from freelane.server.runtime import Runtime
 from freelane.server.sockets import BACKLOG
@@ -116,14 +116,22 @@ class Worker:
         self.on_serving()
         watcher = asyncio.create_task(self.watch_gil())
         ending = asyncio.create_task(self.supervise_stop(stopped))
+        load = asyncio.create_task(scheduling.follow_load(self.handled)) if self.settings.batch else None
         await asyncio.wait([stopped, ending], return_when=asyncio.FIRST_COMPLETED)
         self.stop()
         await ending
         watcher.cancel()
+        if load is not None:
+            load.cancel()
         if not stopped.done():
             # Granian waits for connections that will not end: finish without it.
             await self.runtime.shutdown()
             shutdown.leave(0)
+
+    def handled(self) -> int:
+        """About how many requests were handled; no more than that is needed of it."""
+        executor = self.runtime.executor
+        return self.runtime.lane.posted + (0 if executor is None else executor.finished)
 
     async def watch_gil(self) -> None:
         while True:
