@@ -91,7 +91,8 @@ def test_a_value_that_contains_itself_is_not_plain() -> None:
 def test_values_that_other_threads_change_are_read_all_the_same() -> None:
     """Lists that are let go of while a reader waits for their lock: it must own what it looks at."""
     outer: dict[str, Any] = {}
-    barrier, rounds, wrong = threading.Barrier(4), 200, []
+    barrier, rounds = threading.Barrier(4), 200
+    wrong: list[Any] = []
 
     def read_() -> None:
         barrier.wait()
