@@ -38,15 +38,15 @@ class Store:
     """A table of items in SQLite, asked through a SQLAlchemy session that lives as long as a request."""
 
     def __init__(self) -> None:
-        from sqlalchemy import create_engine, orm, select
+        from sqlalchemy import Integer, String, create_engine, orm, select
 
         class Base(orm.DeclarativeBase):
             pass
 
         class Row(Base):
             __tablename__ = "items"
-            id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
-            name: orm.Mapped[str]
+            id = orm.mapped_column(Integer, primary_key=True)
+            name = orm.mapped_column(String)
 
         # One for each process, and removed by the system's own cleaning: a killed server cannot.
         path = Path(tempfile.gettempdir()) / f"freelane-benchmark-{os.getpid()}.sqlite"

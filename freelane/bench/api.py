@@ -8,6 +8,7 @@ from pathlib import Path
 
 from freelane.bench import agreement, load, machine, processes
 from freelane.bench import openapi as openapi_document
+from freelane.bench import profile as profiles
 from freelane.bench.client import ask
 from freelane.bench.contenders import Contender, name_apart, parse
 from freelane.bench.differences import Agreement, Rules
@@ -40,6 +41,7 @@ def compare(
     compare_only: bool = True,
     anyway: bool = False,
     each: bool = False,
+    profile: bool = False,
     timing: Timing | None = None,
     generator: str | None = None,
     cores: int | None = None,
@@ -112,6 +114,11 @@ def compare(
         made.options = {**vars_of(timing), "each": each, "server_cores": sorted(placed.server or ())}
         made.rows = timer.run()
         made.memory = timer.memory
+        if profile:
+            made.profiles = profiles.profile(
+                contenders, plan, numbers, chosen[0], placed, progress,
+                connections=timing.connections, port=port, timeout=timeout,
+            )  # fmt: skip
     return made
 
 

@@ -14,6 +14,9 @@ def text(result: Result) -> str:
     for scenario in result.scenarios:
         rows = [row for row in result.rows if row.scenario == scenario]
         parts.append(f"{scenario}\n" + columns(HEAD, [cells(result, row) for row in rows]))
+    for profile in result.profiles:
+        lines = [f"profile of {profile['title']}", columns(profile["head"], profile["rows"]), *profile["notes"]]
+        parts.append("\n".join(lines))
     if closing := remarks(result):
         parts.append("\n".join(closing))
     return "\n\n".join(part for part in parts if part)

@@ -61,6 +61,7 @@ Exit codes: 0 equal (and timed), 1 a difference, or a row that is no measurement
 @click.option("--compare-only", is_flag=True, help="Time nothing.")
 @click.option("--anyway", is_flag=True, help="Time contenders whose answers differ.")
 @click.option("--each", is_flag=True, help="Time each request by itself instead of all as a mix.")
+@click.option("--profile", is_flag=True, help="Then show where the time of each request goes: its lane, CPU, stacks by py-spy.")
 @click.option("--connections", "-c", type=click.IntRange(1, 20_000), default=64, show_default=True, help="Kept alive.")
 @click.option(
     "--duration", "-d", type=click.FloatRange(1, 3600), default=5.0, show_default=True, help="Seconds of an interval."
