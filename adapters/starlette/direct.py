@@ -32,10 +32,9 @@ class Direct:
         self.dispatched = [part.dispatch for part in self.parts if part.dispatch is not None]
         self.marks = (
             *reader.marks(app),
-            *(mark for chain in chains for mark in chain.marks),
             *((layer, "dispatch_func", layer.dispatch_func) for layer in self.dispatched),
         )
-        names = {name for chain in chains for name in chain.names}
+        names = {name for chain in chains for name in chain.code}
         if self.dispatched:
             names.update(starlette_gate.DISPATCH)
         self.watch = versions.watch((*reader.around, *reader.watched_globals, *sorted(names)))

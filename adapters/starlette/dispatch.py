@@ -299,6 +299,9 @@ class Call:
                 await inner.abandon()
             elif inner.found is None or inner.found.end is not None:
                 left = await inner.end() or left
+        # They refer to each other.
+        self.behind.clear()
+        self.answer = self.iterator = None
         return left
 
 

@@ -9,7 +9,6 @@ release of Starlette; what is remembered of that is checked with each request.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -20,6 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from freelane.adapters.compat import versions
 from freelane.adapters.coroutines import finish
+from freelane.fastcore.asgi.headers import find_header, has_any
 
 RawHeaders = list[tuple[bytes, bytes]]
 Whole = tuple[RawHeaders, bytes]
@@ -36,10 +36,6 @@ class Layer:
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
-
-    def marks(self) -> Iterable[tuple[Any, str, Any]]:
-        """(object, attribute, value) that it depends on."""
-        yield from ((self.layer, name, value) for name, value in vars(self.layer).items() if name != "app")
 
     def admit(self, scope: Any) -> bool:
         """Whether the layer lets the request through as it is."""
@@ -64,7 +60,11 @@ class CORS(Layer):
 
     def __init__(self, layer: Any) -> None:
         super().__init__(layer)
-        self.names = {b"vary", b"access-control-allow-origin", *(name.lower().encode() for name in layer.simple_headers)}
+        self.names: set[bytes] = {
+            b"vary",
+            b"access-control-allow-origin",
+            *(name.lower().encode() for name in layer.simple_headers),
+        }
         self.simple = dict(layer.simple_headers)
         # origin -> (whether it was allowed, what was added).
         self.added: dict[bytes | None, tuple[bool, RawHeaders]] = {}
@@ -73,9 +73,9 @@ class CORS(Layer):
         return scope["method"] != "OPTIONS"
 
     def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool = False) -> Whole | None:
-        origin = find(scope["headers"], b"origin")
+        origin = find_header(scope["headers"], b"origin")
         allowed = origin is not None and self.layer.is_allowed_origin(origin.decode("latin-1"))
-        if self.layer.simple_headers == self.simple and not any(name in self.names for name, _ in headers):
+        if self.layer.simple_headers == self.simple and not has_any(headers, self.names):
             known = self.added.get(origin)
             if known is not None and known[0] == allowed:
                 return headers + known[1], body
@@ -137,7 +137,7 @@ class TrustedHost(Layer):
             return True
         if self.layer.allowed_hosts != self.hosts:
             return False
-        host = find(scope["headers"], b"host")
+        host = find_header(scope["headers"], b"host")
         admitted = self.known.get(host)
         if admitted is None:
             admitted = passes(self.layer, scope)
@@ -171,14 +171,18 @@ class Stack:
     """Layers one inside the other, the outermost first."""
 
     def __init__(self, layers: list[Layer]) -> None:
+        self.is_empty = not layers
         self.inward = tuple(layer.admit for layer in layers if type(layer).admit is not Layer.admit)
         self.outward = tuple(layer.leave for layer in reversed(layers) if type(layer).leave is not Layer.leave)
-        self.is_empty = not layers
-        self.names = tuple(name for layer in layers for name in layer.code)
-        self.marks = tuple(mark for layer in layers for mark in layer.marks())
+        self.code = tuple(name for layer in layers for name in layer.code)
+        # Their attributes, and what those were.
+        self.attributes = tuple((vars(layer.layer), dict(vars(layer.layer))) for layer in layers)
 
     def admit(self, scope: Any) -> bool:
-        """Whether all layers let the request through."""
+        """Whether all layers are as they were, and let the request through."""
+        for own, known in self.attributes:
+            if own != known:
+                return False
         for admit in self.inward:
             if not admit(scope):
                 return False
@@ -195,14 +199,6 @@ class Stack:
         except Exception:  # raised again where the app's own handlers see it
             return None
         return headers, body
-
-
-def find(headers: Any, wanted: bytes) -> bytes | None:
-    """The first header of that name, which is in lower case as in ASGI."""
-    for name, value in headers:
-        if name == wanted:
-            return value  # type: ignore[no-any-return]
-    return None
 
 
 async def ignore(message: Any) -> None:

@@ -72,18 +72,18 @@ class Section:
 
     async def __call__(self, scope: Any, receive: Any, send: Any, params: Any) -> Whole | Rest:
         chain = self.chain
-        if not chain.admit(scope):
+        if not chain.is_empty and not chain.admit(scope):
             return Rest(self.itself)
         found = await self.inside(scope, receive, send, params)
         if type(found) is Rest:
             return Rest(partial(self.enter, found.app))
         assert type(found) is Whole
-        left = chain.leave(scope, found.status, found.headers, found.body, found.streamed)
-        again = partial(self.enter, found.again)
-        if left is None:
-            return Rest(again)
-        found.headers, found.body = left
-        found.again = again
+        found.again = partial(self.enter, found.again)
+        if not chain.is_empty:
+            left = chain.leave(scope, found.status, found.headers, found.body, found.streamed)
+            if left is None:
+                return Rest(found.again)
+            found.headers, found.body = left
         if found.end is not None:
             found.end = partial(self.end, found.end, found.status, scope, receive)
         return found

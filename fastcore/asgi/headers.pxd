@@ -9,3 +9,5 @@ cpdef list text_headers(list headers)
 cpdef int check_status(object status) except -1
 cdef long long take_framing(list headers) except? -3
 cdef int check_limits(int status, Py_ssize_t headers) except -1
+cpdef bytes find_header(object headers, bytes wanted)
+cpdef bint has_any(object headers, set names) except -1

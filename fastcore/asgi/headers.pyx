@@ -136,3 +136,20 @@ cpdef list text_headers(list headers):
             PyUnicode_DecodeLatin1(<char*>text, size, NULL),
         ))
     return pairs
+
+
+cpdef bytes find_header(object headers, bytes wanted):
+    """The first value of a header, whose name is in lower case as in ASGI; None where there is none."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(wanted)
+    for name, value in headers:
+        if type(name) is bytes and PyBytes_GET_SIZE(name) == size and name == wanted:
+            return value
+    return None
+
+
+cpdef bint has_any(object headers, set names) except -1:
+    """Whether a header has one of ``names``."""
+    for name, _ in headers:
+        if name in names:
+            return True
+    return False
