@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from compat_tests.scheduled import Server
+from freelane.adapters.starlette.inside import Inside
 
 pytestmark = pytest.mark.thread_unsafe(reason="each test has a loop and its threads")
 
@@ -364,6 +365,37 @@ def stack(*layers: Any) -> Callable[[], FastAPI]:
     return make
 
 
+class Foreign:
+    """Middleware that freelane does not know: it sees the scope before and after, and every message."""
+
+    def __init__(self, app: Any, refuse: str = "") -> None:
+        self.app = app
+        self.refuse = refuse
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        log = scope["app"].state.log
+        log.append(f"in {sorted(key for key in KEYS if key in scope)}")
+
+        async def sending(message: Any) -> None:
+            shown = {key: value for key, value in message.items() if key != "headers"}
+            log.append(f"{shown}")
+            if message["type"] == self.refuse:
+                await asyncio.sleep(0)  # what was sent before is on its way
+                raise HTTPException(403)
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"x-foreign", b"1")]}
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        finally:
+            log.append(f"out {sorted(key for key in KEYS if key in scope)} {scope.get('path_params')}")
+
+
+FOREIGN = Middleware(Foreign)
 CORS = Middleware(CORSMiddleware, allow_origins=["https://a.example"])
 GZIP = Middleware(GZipMiddleware)
 
@@ -390,6 +422,46 @@ def test_layers_around_each_other(pair: Any, layers: tuple[Any, ...]) -> None:
     both = pair(stack(*layers))
     for request in REQUESTS:
         both.ask(*request)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (FOREIGN,), (FOREIGN, CORS, GZIP), (FOREIGN, stamps), (stamps, FOREIGN, CORS), (GZIP, FOREIGN, FOREIGN, sets_context),
+        (Middleware(Foreign, refuse="http.response.start"), CORS), (Middleware(Foreign, refuse="http.response.body"), stamps),
+        (CORS, FOREIGN, catches, CORS, fails_after), (FOREIGN, another_path), (FOREIGN, GZIP, stamps),
+    ],
+    ids=lambda layers: ", ".join(getattr(layer, "__name__", "") or layer.cls.__name__ for layer in layers),
+)  # fmt: skip
+def test_behind_middleware_that_is_not_known(pair: Any, layers: tuple[Any, ...]) -> None:
+    both = pair(stack(*layers))
+    for request in REQUESTS:
+        both.ask(*request)
+    inner = next(layer for layer in reversed(stacked(both.apps[0])) if type(layer) is Foreign)
+    assert type(inner.app) is Inside
+
+
+def stacked(app: Any) -> list[Any]:
+    found: list[Any] = []
+    at = app.middleware_stack
+    while hasattr(at, "app") and at is not app.router:
+        found.append(at)
+        at = at.app
+    return found
+
+
+def test_the_layers_inside_are_not_gone_through(pair: Any) -> None:
+    def make() -> FastAPI:
+        app = FastAPI(middleware=[FOREIGN, CORS])
+
+        @app.get("/")
+        async def page(request: Request) -> Any:
+            return "fastapi_middleware_astack" in request.scope
+
+        return app
+
+    both = pair(make)
+    assert [server.ask("GET", "/").body for server in both.servers] == [b"false", b"true"]
 
 
 @pytest.mark.parametrize("layers", [(too_late,), (stamps, too_late, CORS), (catches, too_late, stamps)])

@@ -63,6 +63,8 @@ class AdaptedStarlette:
             compiled(inner)
         self.reader, self.router, self.reason = compiled(app)
         self.obstacle = "" if self.reader is None else stack.obstacle(app, self.reader)
+        if self.obstacle and self.reader is not None and self.router is not None:
+            stack.install_inside(app, self.reader, self.router)
 
     @property
     def direct(self) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from freelane.adapters.compat import starlette_gate, versions
+from freelane.adapters.compat import versions
 from freelane.adapters.starlette import stack
-from freelane.adapters.starlette.answers import Answer, Answers, Outcome, is_plain
-from freelane.adapters.starlette.dispatch import Dispatch
+from freelane.adapters.starlette.answers import Answer, Answers
+from freelane.adapters.starlette.inside import make_node
 from freelane.adapters.starlette.plan import Entry
 from freelane.adapters.starlette.reader import Reader, radix
 from freelane.adapters.starlette.routing import CompiledRouter
-from freelane.adapters.starlette.sections import Endpoint, Node, Rest, Section
+from freelane.adapters.starlette.sections import Rest
 from freelane.adapters.starlette.threads import ThreadCalls, overloaded
 from freelane.fastcore.asgi.http import HTTPExchange
 from freelane.fastcore.routing.dispatcher import Call, Dispatcher, Table
@@ -28,16 +28,9 @@ class Direct:
         self.router = router
         self.stack = app.middleware_stack
         self.parts = stack.parts(app, reader)
-        chains = [part.chain for part in self.parts]
-        self.dispatched = [part.dispatch for part in self.parts if part.dispatch is not None]
-        self.marks = (
-            *reader.marks(app),
-            *((layer, "dispatch_func", layer.dispatch_func) for layer in self.dispatched),
-        )
-        names = {name for chain in chains for name in chain.code}
-        if self.dispatched:
-            names.update(starlette_gate.DISPATCH)
-        self.watch = versions.watch((*reader.around, *reader.watched_globals, *sorted(names)))
+        attributes, names = stack.marks(self.parts)
+        self.marks = (*reader.marks(app), *attributes)
+        self.watch = versions.watch((*reader.around, *reader.watched_globals, *names))
         root_path = reader.root_path(app)
         # What the scope has of the app's: from the beginning, and around its router.
         self.outer = {"app": app, "root_path": gateway.root_path or root_path}
@@ -62,7 +55,7 @@ class Direct:
             return None
         own, plan = entry.guard, entry.plan.guard
         guard = Guard(own.attributes + plan.attributes, own.sizes + plan.sizes, own.places, own.absent, plan.watches)
-        if self.dispatched:
+        if len(self.parts) > 1:
             return ASGITarget(guard, self.outer, self.dispatched_answer(entry))
         return ASGITarget(
             guard,
@@ -75,11 +68,7 @@ class Direct:
 
     def dispatched_answer(self, entry: Entry) -> Answer:
         """As ``Answers.answer``, behind middleware with a ``dispatch``."""
-        node: Node = Endpoint(entry, self.answers.on_loop(entry.plan), self.inner, Outcome, is_plain)
-        for part in reversed(self.parts):
-            node = Section(node, part.chain, part.behind, part.itself)
-            if part.dispatch is not None:
-                node = Dispatch(part.dispatch, node)
+        node = make_node(entry, self.parts, self.inner, self.answers.on_loop(entry.plan))
 
         async def answer(exchange: HTTPExchange) -> None:
             scope = exchange.scope

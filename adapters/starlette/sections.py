@@ -58,6 +58,20 @@ async def drop(message: Any) -> None:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Layers inside ``dispatch``, a BaseHTTPMiddleware (None for the outermost), down to the next one.
+
+    ``chain`` is the compiled form of the user's among them, ``behind`` copies of all of them
+    around ``continue_scope``, ``itself`` the outermost of them in the app.
+    """
+
+    dispatch: Any
+    chain: Stack
+    behind: Any
+    itself: Any
+
+
 class Section:
     """Layers around ``inside``: ``chain`` is their compiled form, ``behind`` their copies around ``continue_scope``.
 
@@ -95,13 +109,15 @@ class Section:
     async def end(self, end: End, status: int, scope: Any, receive: Any, error: BaseException | None) -> BaseException | None:
         """Finish what is inside; layers are told of an exception that comes after the response."""
         left = await end(error)
-        if left is None or left is error:
-            return left
+        return left if left is None or left is error else await self.tell(left, status, scope, receive)
+
+    async def tell(self, error: BaseException, status: int, scope: Any, receive: Any) -> BaseException | None:
+        """Let the layers see an exception that came after the response had begun; returns what they raise."""
 
         async def failing(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.start", "status": status, "headers": []})
             await send({"type": "http.response.body", "body": b""})
-            raise left
+            raise error
 
         try:
             await self.enter(failing, scope, receive, drop)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from freelane.adapters.compat import starlette_gate, versions
+from freelane.adapters.starlette.inside import Inside
 from freelane.adapters.starlette.layers import Stack, compiled
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routing import CompiledRouter
-from freelane.adapters.starlette.sections import continue_scope
+from freelane.adapters.starlette.sections import Part, continue_scope
+from freelane.fastcore.routing.dispatcher import Guard
 
 
 def layers(app: Any) -> list[Any] | None:
@@ -21,7 +22,8 @@ def layers(app: Any) -> list[Any] | None:
     found: list[Any] = []
     at = app.middleware_stack
     while at is not app.router and type(at) is not CompiledRouter:
-        found.append(at)
+        if type(at) is not Inside:
+            found.append(at)
         at = vars(at).get("app") if hasattr(at, "__dict__") else None
         if at is None or len(found) > 1000:
             return None
@@ -57,32 +59,22 @@ def obstacle(app: Any, reader: Reader) -> str:
     if around is None:
         return "a middleware hides what it wraps"
     for layer in around:
-        if type(layer) not in reader.layers and compiled(layer) is None and not is_dispatch(layer):
+        if not is_known(layer, reader):
             return f"{type(layer).__name__} runs around every endpoint"
     if not reader.own_router(app.router):
         return "the app's router has middleware or matching of its own"
     return reader.watched(app)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Layers inside ``dispatch``, a BaseHTTPMiddleware (None for the outermost), down to the next one.
-
-    ``chain`` is the compiled form of the user's among them, ``behind`` copies of all of them
-    around ``continue_scope``, ``itself`` the outermost of them in the app.
-    """
-
-    dispatch: Any
-    chain: Stack
-    behind: Any
-    itself: Any
-
-
 def parts(app: Any, reader: Reader) -> list[Part]:
     """The layers of an app without an ``obstacle``, from the outermost to the one around its router."""
+    return split(layers(app) or [], app.middleware_stack, reader)
+
+
+def split(around_router: list[Any], outermost: Any, reader: Reader) -> list[Part]:
     found: list[Part] = []
-    dispatch, inside, itself = None, [], app.middleware_stack
-    for layer in [*(layers(app) or ()), None]:
+    dispatch, inside, itself = None, [], outermost
+    for layer in [*around_router, None]:
         if layer is not None and not is_dispatch(layer):
             inside.append(layer)
             continue
@@ -91,6 +83,37 @@ def parts(app: Any, reader: Reader) -> list[Part]:
         if layer is not None:
             dispatch, inside, itself = layer, [], layer.app
     return found
+
+
+def marks(found: list[Part]) -> tuple[list[tuple[Any, str, Any]], list[str]]:
+    """What compiled layers depend on: (object, attribute, value), and names of code."""
+    dispatched = [part.dispatch for part in found if part.dispatch is not None]
+    names = {name for part in found for name in part.chain.code}
+    if dispatched:
+        names.update(starlette_gate.DISPATCH)
+    return [(layer, "dispatch_func", layer.dispatch_func) for layer in dispatched], sorted(names)
+
+
+def install_inside(app: Any, reader: Reader, router: CompiledRouter) -> None:
+    """Compile what is inside the innermost layer that is not known. Does it once for an app; changes nothing elsewhere."""
+    if app.debug or not reader.own_call(app) or reader.watched(app) or versions.replaced(reader.around):
+        return
+    found = layers(app) or []
+    unknown = [index for index, layer in enumerate(found) if not is_known(layer, reader)]
+    if not unknown:
+        return
+    outer, inner = found[unknown[-1]], found[unknown[-1] + 1 :]
+    if type(outer.app) is Inside or not any(type(layer) is ExceptionMiddleware for layer in inner):
+        return
+    made = split(inner, outer.app, reader)
+    attributes, names = marks(made)
+    guard = Guard(attributes, watches=[versions.watch((*reader.around, *reader.watched_globals, *names))])
+    constants = {"router": app.router, "starlette.exception_handlers": handlers(app)}
+    outer.app = Inside(outer.app, reader, router, made, constants, guard)
+
+
+def is_known(layer: Any, reader: Reader) -> bool:
+    return type(layer) in reader.layers or is_dispatch(layer) or compiled(layer) is not None
 
 
 def is_dispatch(layer: Any) -> bool:

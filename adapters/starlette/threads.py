@@ -97,6 +97,16 @@ async def on_executor(function: Callable[..., Any], /, *args: Any, **arguments: 
     return await calls.executor.submit(calls.entered, function, args, arguments, lane=calls.lane)
 
 
+def on_any_thread(call: Callable[..., Any]) -> Callable[..., Any]:
+    """``call(request, *more)`` as a coroutine function of whichever loop awaits it, on that one's threads."""
+
+    async def awaited(*args: Any) -> Any:
+        calls = calls_by_loop.get(asyncio.get_running_loop())
+        return await (run_in_threadpool(call, *args) if calls is None else calls.run(call, *args))
+
+    return awaited
+
+
 async def beyond_limit(function: Callable[..., Any], /, *args: Any) -> Any:
     """As ``on_executor``, on a thread more than its limit if need be: for what others may wait for.
 
