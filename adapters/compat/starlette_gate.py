@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import inspect
 
-from freelane.adapters.compat import versions
+from freelane.adapters.compat import fingerprint, versions
 
 PRIVATE = (
     "starlette._exception_handler:wrap_app_handling_exceptions",
@@ -48,18 +48,25 @@ DISPATCH = (
 RESPONSE = "starlette.responses:Response.__call__"
 
 
-# Digests of the sources of BaseHTTPMiddleware that ``adapters.starlette.dispatch`` was written after.
-KNOWN_DISPATCH = ("c161ef5c0c4712ab",)
+# Modules of middleware that is compiled -> fingerprints of all their functions, in the releases that are known.
+MIDDLEWARE = {
+    "starlette.middleware.base": ("88acba699bd5",),
+    "starlette.middleware.cors": ("5dce2a7fc38f",),
+    "starlette.middleware.gzip": ("55b70eeec18c",),
+    "starlette.middleware.httpsredirect": ("774ff300b2c4",),
+    "starlette.middleware.trustedhost": ("2735dfa2f22f",),
+}
 
 
 @functools.cache
-def knows_dispatch() -> bool:
-    """Whether the installed BaseHTTPMiddleware is one that is known, by what its code is."""
+def knows_middleware(module: str) -> bool:
+    """Whether the code of ``module`` is what its compiled form was written after."""
     try:
-        source = inspect.getsource(importlib.import_module("starlette.middleware.base").BaseHTTPMiddleware)
+        source = inspect.getsource(importlib.import_module(module))
     except OSError:
         return False
-    return hashlib.sha256(source.encode()).hexdigest()[:16] in KNOWN_DISPATCH
+    found = sorted(fingerprint.functions(source).items())
+    return hashlib.sha256(repr(found).encode()).hexdigest()[: fingerprint.LENGTH] in MIDDLEWARE[module]
 
 
 def obstacle() -> str:

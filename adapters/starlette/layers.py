@@ -17,7 +17,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from freelane.adapters.compat import versions
+from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.coroutines import finish
 from freelane.fastcore.asgi.headers import find_header, has_any
 
@@ -163,6 +163,8 @@ def compiled(layer: Any) -> Layer | None:
     """The compiled form of a layer that has only Starlette's code; None for any other."""
     made = KINDS.get(type(layer))
     if made is None or any(name in vars(made.kind) for name in vars(layer)) or versions.replaced(made.code):
+        return None
+    if not starlette_gate.knows_middleware(made.kind.__module__):
         return None
     return made(layer)
 

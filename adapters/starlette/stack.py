@@ -122,7 +122,7 @@ def is_dispatch(layer: Any) -> bool:
         isinstance(layer, BaseHTTPMiddleware)
         and type(layer).__call__ is BaseHTTPMiddleware.__call__
         and "__call__" not in vars(layer)
-        and starlette_gate.knows_dispatch()
+        and starlette_gate.knows_middleware(BaseHTTPMiddleware.__module__)
         and not versions.replaced(starlette_gate.DISPATCH)
     )
 
