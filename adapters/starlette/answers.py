@@ -126,7 +126,8 @@ class Answers:
 
     def on_loop(self, plan: Plan) -> Callable[..., Awaitable[Any]] | None:
         """The plan's call as a coroutine function."""
-        return self.on_thread(plan.call) if plan.call is not None and plan.lane == "free" else plan.call
+        call: Callable[..., Awaitable[Any]] | None = plan.call
+        return self.on_thread(call) if call is not None and plan.lane == "free" else call
 
     def on_thread(self, call: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
         """``call`` on the worker's executor; on anyio's threads under a server that gives none."""

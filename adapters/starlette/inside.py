@@ -14,7 +14,7 @@ from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routing import CompiledRouter
 from freelane.adapters.starlette.sections import Endpoint, Node, Part, Rest, Section
 from freelane.adapters.starlette.threads import on_any_thread
-from freelane.fastcore.routing.dispatcher import Guard
+from freelane.fastcore.routing.guard import Guard
 
 
 def make_node(entry: Entry, parts: Iterable[Part], constants: dict[str, Any], call: Any) -> Section:

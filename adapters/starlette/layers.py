@@ -70,7 +70,7 @@ class CORS(Layer):
         self.added: dict[bytes | None, tuple[bool, RawHeaders]] = {}
 
     def admit(self, scope: Any) -> bool:
-        return scope["method"] != "OPTIONS"
+        return bool(scope["method"] != "OPTIONS")
 
     def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool = False) -> Whole | None:
         origin = find_header(scope["headers"], b"origin")

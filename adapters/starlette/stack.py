@@ -14,7 +14,7 @@ from freelane.adapters.starlette.layers import Stack, compiled
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routing import CompiledRouter
 from freelane.adapters.starlette.sections import Part, continue_scope
-from freelane.fastcore.routing.dispatcher import Guard
+from freelane.fastcore.routing.guard import Guard
 
 
 def layers(app: Any) -> list[Any] | None:
