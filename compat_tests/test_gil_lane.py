@@ -28,6 +28,8 @@ pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 @pytest.fixture(scope="module")
 def server(extension: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with lane_server(extension, tmp_path_factory.mktemp("app"), "--gil-timeout", "5") as server:
+        # A request that waits for the lane's process to start waits within that time.
+        wait_until(lambda: server.output().count("UP ") == 2)
         yield server
 
 
