@@ -48,6 +48,8 @@ class ThreadCalls:
         limiter = anyio.to_thread.current_default_thread_limiter()
         if limiter.total_tokens != 40:
             self.executor.set_limit(int(min(limiter.total_tokens, 10_000)))
+        # Older releases want a scope for what is called back: one that nobody enters, so that nobody cancels it.
+        self.scope = CancelScope() if BACKEND_APART else None
         return current_token()
 
     def enter(self) -> None:
@@ -55,7 +57,7 @@ class ThreadCalls:
         anyio_eventloop.threadlocals.current_token = self.token
         if BACKEND_APART:
             anyio_eventloop.threadlocals.current_async_backend = anyio_eventloop.get_async_backend("asyncio")
-        anyio_eventloop.threadlocals.current_cancel_scope = None
+        anyio_eventloop.threadlocals.current_cancel_scope = self.scope
 
     def call(self, function: Callable[..., Any], request: Any, *more: Any) -> Any:
         return self.entered(function, (request, *more), {})
