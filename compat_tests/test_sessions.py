@@ -1,0 +1,126 @@
+"""A SQLAlchemy session and a transaction for each request, from 32 threads: nothing mixed, lost or left open."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from benchmarks.servers import Running, freelane, serve
+
+pytest.importorskip("sqlalchemy")
+pytestmark = pytest.mark.thread_unsafe(reason="starts threads of its own")
+
+CLIENTS, EACH = 32, 3
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").exists() else []
+
+
+def has_psycopg() -> bool:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:  # not there, or without libpq
+        return False
+    return True
+
+
+@contextmanager
+def postgresql(directory: Path) -> Iterator[str]:
+    """A PostgreSQL of its own on a Unix socket; its URL."""
+    binaries = BINARIES[-1]
+    # Its socket's path may have 107 bytes, and it does not run as root.
+    home = Path(subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True).stdout.strip())
+    shutil.chown(home, "postgres")
+    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    try:
+        made = [*as_postgres, str(binaries / "initdb"), "-D", str(home / "data"), "-A", "trust", "-N"]
+        subprocess.run(made, check=True, capture_output=True, timeout=120, cwd=home)
+        command = [*as_postgres, str(binaries / "postgres"), "-D", str(home / "data"), "-k", str(home)]
+        with (directory / "log").open("wb") as log:
+            process = subprocess.Popen([*command, "-c", "listen_addresses=", "-F"], cwd=home, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 60
+            ready = [str(binaries / "pg_isready"), "-h", str(home), "-q"]
+            while subprocess.run(ready).returncode and time.monotonic() < deadline:
+                time.sleep(0.05)
+            yield f"postgresql+psycopg://postgres@/postgres?host={home}"
+        finally:
+            process.terminate()
+            process.wait(30)
+    finally:
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    directory = tmp_path_factory.mktemp("database")
+    if request.param == "sqlite":
+        with serve(
+            freelane(), "benchmarks.apps.sessions:app", env={"DATABASE_URL": f"sqlite:///{directory}/notes.db"}
+        ) as found:
+            yield found
+        return
+    if not BINARIES or not shutil.which("setpriv") or not has_psycopg():
+        pytest.skip("PostgreSQL, setpriv or psycopg is not installed")
+    try:
+        shutil.chown(directory, "postgres")
+    except (LookupError, PermissionError):
+        pytest.skip("only root can start PostgreSQL as another user")
+    with postgresql(directory) as url, serve(freelane(), "benchmarks.apps.sessions:app", env={"DATABASE_URL": url}) as found:
+        yield found
+
+
+def ask(connection: http.client.HTTPConnection, method: str, path: str) -> tuple[int, object]:
+    connection.request(method, path)
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+def client(port: int, number: int, wrong: list[object]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        for turn in range(EACH):
+            new = 1000 + number * EACH + turn
+            note = {"id": new, "text": f"note {new}"}
+            old = (number * EACH + turn) % 100 + 1
+            for method, path, expected in (
+                ("GET", f"/notes/{old}", (200, {"id": old, "text": f"note {old}"})),
+                ("POST", f"/notes/{new}?fail=true", (409, {"detail": "taken back"})),
+                ("GET", f"/notes/{new}", (404, {"detail": "no such note"})),
+                ("POST", f"/notes/{new}", (201, note)),
+                ("GET", f"/async/notes/{old}", (200, {"id": old, "text": f"note {old}"})),
+            ):
+                got = ask(connection, method, path)
+                if got != expected:
+                    wrong.append((method, path, got, expected))
+    except Exception as exc:
+        wrong.append(exc)
+    finally:
+        connection.close()
+
+
+def test_32_threads_with_a_transaction_for_each_request(running: Running) -> None:
+    wrong: list[object] = []
+    threads = [threading.Thread(target=client, args=(running.port, number, wrong)) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [], running.output()
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+    deadline = time.monotonic() + 60
+    # A connection is handed back after the response.
+    while (found := ask(connection, "GET", "/state"))[1] != {
+        "notes": 100 + CLIENTS * EACH,
+        "out": 1,
+    } and time.monotonic() < deadline:
+        time.sleep(0.05)
+    connection.close()
+    assert found == (200, {"notes": 100 + CLIENTS * EACH, "out": 1})
