@@ -4,7 +4,7 @@
 #   ./bootstrap.sh gil     make .venv-gil on a Python with the GIL, if there is one; prints its python
 #   ./bootstrap.sh peers   make the environment of the servers we compare with; prints its python
 #   ./bootstrap.sh pinned NAME==VERSION ...  fetch pure Python packages; prints their directory, for PYTHONPATH
-#   ./bootstrap.sh release FASTAPI STARLETTE  fetch these releases; prints their directory, for PYTHONPATH
+#   ./bootstrap.sh release FASTAPI STARLETTE [MORE...]  fetch these releases; prints their directory, for PYTHONPATH
 # Safe to interrupt and to run again. See README.md, "Set-up".
 set -euo pipefail
 
@@ -322,6 +322,6 @@ venv) make_venv ;;
 gil) make_gil ;;
 peers) have_venv && make_peers ;;
 pinned) have_venv && make_release "${*:2}" ;;
-release) have_venv && make_release "fastapi==$2 starlette==$3" ;;
+release) have_venv && make_release "fastapi==$2 starlette==$3 ${*:4}" ;;
 *) die "unknown argument '$1': ./bootstrap.sh, or with gil, peers, pinned or release" ;;
 esac
