@@ -122,10 +122,10 @@ def test_a_body_where_none_is_allowed_is_an_error(server: Server) -> None:
     server.wait_for("Response content longer than Content-Length")
 
 
-@pytest.mark.parametrize("status", ["100", "101", "103", "199"])
+@pytest.mark.parametrize("status", ["100", "103", "199"])
 def test_an_informational_status_is_no_answer(server: Server, status: str) -> None:
     assert get(server, f"/status/{status}").startswith(b"HTTP/1.1 500 ")
-    server.wait_for(f"cannot send a response of status {status}")
+    server.wait_for(f"cannot send status {status} as the answer to GET /status/{status}")
 
 
 def test_no_body_is_an_empty_body(server: Server, transport: str) -> None:

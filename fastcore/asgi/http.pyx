@@ -188,14 +188,17 @@ cdef class HTTPExchange(RequestBody):
         cdef int code = check_status(status)
         cdef list checked = check_headers(headers)
         cdef long long due = take_framing(checked)
-        try:
-            if code < 200:
-                raise RuntimeError(f"Granian cannot send a response of status {code}.")
-            if self.rsgi:
+        if self.rsgi:
+            try:
                 checked = text_headers(checked)
-        except RuntimeError:
-            self.become(IDLE)  # the transport's fault, not the app's: it is answered 500
-            raise
+            except RuntimeError:
+                self.become(IDLE)  # the transport's fault, not the app's: it is answered 500
+                raise
+        if code < 200:
+            self.gateway.log_error(
+                f"Granian cannot send status {code} as the answer to {self.scope['method']} {self.scope['path']}: "
+                "the client gets 500.", None
+            )
         self.headers = checked
         self.status = code
         # What has no body by its status, and says nothing else, may not get one.
