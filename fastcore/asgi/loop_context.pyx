@@ -49,12 +49,16 @@ cdef class LoopContext:
                 scope["method"], scope["path"], "%s:%d" % peer,
             )
 
-    def note_loss(self, str what):
-        """Say once that the transport could not carry something."""
+    def note_loss(self, str what, bint mended=True):
+        """Say once that the transport could not carry something; ``mended``: that the other one can."""
         if what not in self.losses:
             self.losses.add(what)
-            if self.logger is not None:
+            if self.logger is None:
+                return
+            if mended:
                 self.logger.warning("RSGI cannot carry %s. Serve this app with --transport asgi.", what)
+            else:
+                self.logger.warning("Granian cannot carry %s: left out.", what)
 
     async def drain(self, peer):
         """Wait until the client at the other end of the socket has taken most of what was streamed to it."""

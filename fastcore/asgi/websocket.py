@@ -6,10 +6,11 @@ Not typed, so not compiled. Everything here runs on the loop's thread; ``send`` 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 from collections import deque
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, NoReturn
 
 from freelane.fastcore.asgi.headers import check_headers, check_status
 from freelane.fastcore.asgi.scope import split_address
@@ -22,6 +23,19 @@ class Stage(enum.Enum):
     DENYING = "denying"
     OPEN = "open"
     CLOSED = "closed"
+
+
+# Bytes of one message above which the socket is closed with 1009, as uvicorn's default has it.
+MAX_MESSAGE = 16 << 20
+
+# What may stand in a close frame (RFC 6455, 7.4), as the websockets library has it.
+CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
+
+
+# How often a handshake that hangs looks whether its client is still there.
+LOOK_SECONDS = 1
+# What a client gets to take the close frame when the app is done.
+CLOSE_SECONDS = 2
 
 
 class ClientDisconnected(OSError):
@@ -48,6 +62,8 @@ class WebSocketExchange:
         self.transport: Any = None
         self.denial: tuple[int, list[tuple[bytes, bytes]], bytes] | None = None
         self.writing = asyncio.Lock()
+        # The close frame on its way, which ends before the socket is given back.
+        self.closing: Any = None
         self.watcher: Any = None
         self.task: asyncio.Task[None] | None = None
 
@@ -80,6 +96,11 @@ class WebSocketExchange:
             elif result is not None:
                 gateway.log_error(f"ASGI callable should return None, but returned '{result}'.", None)
         finally:
+            if self.closing is not None and not self.closing.done():
+                # Cancelled while it closed: the frame still goes out, to a client that takes it.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await self.settle(self.closing)
             if self.stage is Stage.OPEN and not self.disconnected:
                 # The app left without closing: the client must see no clean close.
                 gateway.cut(self.peer, self.release)
@@ -135,13 +156,18 @@ class WebSocketExchange:
             event = self.event(reading.result())
         except BaseException:
             event = {"type": "websocket.disconnect", "code": 1005}
-        if event["type"] == "websocket.connect":
-            self.read()
-            return
         if event["type"] == "websocket.disconnect":
             if self.stage is Stage.CLOSED:
                 return
             self.disconnected = True
+            if event.get("code") == 1005 and not self.rsgi:
+                # Granian says as much of a frame above its own limit, which must be answered;
+                # where the client has closed or is gone, nothing is sent.
+                self.begin_close(1009, "")
+        elif too_long(event):
+            self.disconnected = True
+            event = {"type": "websocket.disconnect", "code": 1009, "reason": ""}
+            self.begin_close(1009, "")
         self.put(event)
 
     def stop_reading(self) -> None:
@@ -180,6 +206,19 @@ class WebSocketExchange:
             wake(future)
         await waiter
         return future.result()
+
+    async def settle_while_connected(self, awaitable: Any) -> None:
+        """``settle`` for what Granian leaves undone when the client is gone. Raises ClientDisconnected then."""
+        future, connections = self.as_future(awaitable), self.gateway.connections
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self.settle(future)
+                    return
+            except TimeoutError:
+                if connections is not None and connections.left(self.peer):
+                    future.cancel()
+                    self.lose()
 
     async def send(self, message: Message) -> None:
         """Take one event. Raises RuntimeError out of order, ClientDisconnected when nobody is there."""
@@ -234,10 +273,8 @@ class WebSocketExchange:
         headers = list(message.get("headers") or ())
         subprotocol = message.get("subprotocol")
         if headers:
-            raise RuntimeError(
-                "Granian cannot send headers with a WebSocket's acceptance: "
-                f"{', '.join(name.decode('latin-1') for name, _ in headers)}."
-            )
+            names = ", ".join(name.decode("latin-1") for name, _ in check_headers(headers))
+            self.gateway.note_loss(f"headers with a WebSocket's acceptance ({names})", mended=False)
         if subprotocol and not (subprotocol.isascii() and subprotocol.isprintable()):
             # Granian would end the process for it.
             raise RuntimeError("Invalid WebSocket subprotocol.")
@@ -250,21 +287,25 @@ class WebSocketExchange:
                 self.transport = await self.settle(self.proto.accept())
             except RuntimeError:
                 self.lose()
-                return
         else:
             event: dict[str, Any] = {"type": "websocket.accept"}
             if subprotocol:
                 event["subprotocol"] = subprotocol
-            await self.settle(self.proto.receive())  # its own connect event
-            await self.settle(self.proto.send(event))
+            # Its own connect event, before the acceptance: Granian ends the process where it is
+            # asked for it on a connection that was lost meanwhile.
+            await self.settle(self.proto.receive())
+            await self.settle_while_connected(self.proto.send(event))
         self.stage = Stage.OPEN
         if self.gateway.observed:
             self.gateway.observe(self.scope, 101, [])
         self.read()
 
-    def lose(self) -> None:
+    def lose(self) -> NoReturn:
+        """The client left before the handshake had its answer."""
         self.disconnected = True
+        self.stage = Stage.CLOSED
         self.put({"type": "websocket.disconnect", "code": 1006})
+        raise ClientDisconnected
 
     async def send_open(self, kind: str, message: Message) -> None:
         if kind == "websocket.close":
@@ -290,8 +331,25 @@ class WebSocketExchange:
             raise ClientDisconnected from None
 
     async def close(self, code: int, reason: str) -> None:
-        self.stage = Stage.CLOSED
-        self.put({"type": "websocket.disconnect", "code": code, "reason": reason})
+        """Raises RuntimeError, and closes nothing, for what no close frame can hold."""
+        if code not in CLOSE_CODES:
+            raise RuntimeError(f"Invalid WebSocket close code {code}.")
+        if len(reason.encode()) > 123:
+            raise RuntimeError("A WebSocket close reason may have 123 bytes (RFC 6455, 5.5).")
+        # Granian refuses a write while another one is under way.
+        async with self.writing:
+            if self.stage is not Stage.OPEN or self.disconnected:
+                return
+            self.stage = Stage.CLOSED
+            self.begin_close(code, reason)
+            try:
+                if self.closing is not None:
+                    await self.settle(self.closing)
+            finally:
+                # Whoever hears of it may cancel what sends the frame.
+                self.put({"type": "websocket.disconnect", "code": code, "reason": reason})
+
+    def begin_close(self, code: int, reason: str) -> None:
         # Granian's close waits for a read that is under way.
         self.stop_reading()
         if self.rsgi:
@@ -301,12 +359,16 @@ class WebSocketExchange:
             self.proto.close(code)
         else:
             event = {"type": "websocket.close", "code": code, "reason": reason}
-            await self.settle(self.proto.send(event))
+            self.closing = self.as_future(self.proto.send(event))
 
     async def shutdown(self) -> None:
         """Tell both sides that the server stops (RFC 6455, 7.4.1: 1012 is "service restart")."""
         if self.stage is Stage.OPEN and not self.disconnected:
             await self.close(1012, "")
+        elif self.stage in (Stage.CONNECTING, Stage.DENYING):
+            await self.refuse(500, b"Internal Server Error")
+        # From here on a message finds nobody, which is no mistake of the app's.
+        self.disconnected = True
 
     async def refuse(self, status: int, body: bytes) -> None:
         """Answer the handshake with an HTTP response; nothing if it was answered."""
@@ -334,3 +396,10 @@ class WebSocketExchange:
             return
         self.proto.send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         await self.settle(self.proto.send({"type": "websocket.http.response.body", "body": body}))
+
+
+def too_long(event: Message) -> bool:
+    text = event.get("text")
+    if text is None:
+        return len(event.get("bytes") or b"") > MAX_MESSAGE
+    return len(text) * 4 > MAX_MESSAGE and len(text.encode()) > MAX_MESSAGE

@@ -61,6 +61,12 @@ def bind(host: str, port: int, uds: str | None, count: int, tls: bool) -> Listen
 def tcp_socket(family: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Connections inherit it: Granian sends no pings, and the kernel finds out as well that a peer is
+    # gone, as soon as uvicorn's pings would (20 s of silence, 20 s for an answer).
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 2)):
+        if (number := getattr(socket, name, None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, number, value)
     return sock
 
 
