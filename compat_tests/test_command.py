@@ -145,10 +145,8 @@ def test_app_without_lifespan_is_served(directory: Path) -> None:
         assert server.stop() == 0
 
 
-def test_workers_that_would_share_app_state_are_refused(directory: Path) -> None:
-    if getattr(sys, "_is_gil_enabled", lambda: True)():
-        pytest.skip("with the GIL workers are processes, which share nothing")
-    code, errors = fails(directory, "shop:writing", "--workers", "2", "--port", str(free_port()))
+def test_loops_that_would_share_app_state_are_refused(directory: Path) -> None:
+    code, errors = fails(directory, "shop:writing", "--loops", "2", "--port", str(free_port()))
     assert code == 2
     assert "--factory" in errors
 

@@ -154,10 +154,9 @@ app = Starlette(routes=[WebSocketRoute("/chat", chat)])
 """
 
 
-@pytest.mark.skipif(not free_threaded(), reason="workers are processes")
 def test_a_message_reaches_the_sockets_of_every_loop(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(CHAT)
-    with running(tmp_path, "shop:app", "--workers", "2") as server, contextlib.ExitStack() as stack:
+    with running(tmp_path, "shop:app", "--loops", "2") as server, contextlib.ExitStack() as stack:
         clients: list[ClientConnection] = []
         loops: set[str | bytes] = set()
         while len(loops) < 2 and len(clients) < 100:
@@ -193,7 +192,7 @@ app = Starlette(routes=[Route("/", ask)], lifespan=lifespan)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_lifespan_shares_the_thread_of_its_requests(tmp_path: Path, workers: int) -> None:
     (tmp_path / "shop.py").write_text(THREADS)
-    with running(tmp_path, "shop:app", "--workers", str(workers)) as server:
+    with running(tmp_path, "shop:app", "--loops", str(workers)) as server:
         seen = set()
         for _ in range(200):
             one, started, here = json.loads(server.get("/").read())

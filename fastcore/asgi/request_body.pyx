@@ -39,7 +39,13 @@ cdef class RequestBody:
             if self.waiters is None:
                 self.waiters = []
             self.waiters.append(waiter)
-            await waiter
+            try:
+                await waiter
+            except BaseException:
+                # Polls of is_disconnected() are cancelled, each of them.
+                if self.waiters is not None and waiter in self.waiters:
+                    self.waiters.remove(waiter)
+                raise
 
     async def body(self):
         """The whole request body. Raises ConnectionError when the client goes away before its end."""

@@ -126,7 +126,12 @@ class WebSocketExchange:
                 continue
             waiter = self.loop.create_future()
             self.waiters.append(waiter)
-            await waiter
+            try:
+                await waiter
+            except BaseException:
+                with contextlib.suppress(ValueError):
+                    self.waiters.remove(waiter)
+                raise
         event = self.events.popleft()
         if not self.events and self.stage is Stage.OPEN and self.reading is None and not self.disconnected:
             # Read one event ahead, so that a send learns of a client that left.

@@ -49,6 +49,12 @@ cdef class _Job:
             return None
         try:
             self.future.finish(DONE, self.context.run(self.function, *self.args, **self.kwargs))
+        except StopIteration as exc:
+            # No future can hold one; anyio says it in these words.
+            failure = RuntimeError("coroutine raised StopIteration")
+            failure.__cause__ = exc
+            self.future.finish(FAILED, failure)
+            exc = failure = None
         except BaseException as exc:
             self.future.finish(FAILED, exc)
             # A traceback that keeps this frame would keep the job and what it refers to.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import platform
 import sys
@@ -15,7 +16,7 @@ from freelane.errors import EXIT_STARTUP, ConfigError, StartupError
 from freelane.fastcore.version import __version__
 from freelane.gil_lane import gil_watch, start
 from freelane.gil_lane.lane import GilLane, plan, tell
-from freelane.server import granian, logs, processes, scheduling, sockets
+from freelane.server import granian, logs, processes, scheduling, shutdown, sockets
 from freelane.server.crew import Crew
 from freelane.server.signals import Exit, Interrupted
 from freelane.server.worker import Worker
@@ -47,6 +48,8 @@ class Server:
         self.workers: list[Worker] = []
         self.watch = gil_watch.GILWatch()
         self.exit = Exit(self.stop)
+        # Takes the start line once the app is served.
+        self.announce: Callable[[str], None] = functools.partial(print, file=sys.stderr, flush=True)
         # When what still runs has had its time (time.monotonic); None until the server stops.
         self.deadline: float | None = None
 
@@ -60,13 +63,27 @@ class Server:
             code = granian_fallback.serve(self.load, settings, missing)
             self.deadline = time.monotonic()
             return code
-        listener = sockets.bind(settings.host, settings.port, settings.uds, settings.workers, settings.tls)
+        count = settings.workers * settings.loops
+        listener = sockets.bind(settings.host, settings.port, settings.uds, count, settings.tls)
         try:
-            if settings.workers > 1 and not gil_watch.free_threaded():
-                return processes.supervise(settings.workers, lambda index: self.serve(listener, [index]))
-            return self.serve(listener, list(range(settings.workers)))
+            if settings.workers > 1:
+                return processes.Processes(
+                    settings.workers,
+                    lambda index, ready: self.serve_as_process(listener, index, ready),
+                    settings.shutdown_timeout,
+                ).run()
+            return self.serve(listener, list(range(count)))
         finally:
             listener.close()
+
+    def serve_as_process(self, listener: sockets.Listener, index: int, ready: Callable[[str], None]) -> int:
+        """Serve as one of several processes."""
+        self.announce = ready
+        loops = self.settings.loops
+        code = self.serve(listener, list(range(index * loops, (index + 1) * loops)))
+        if self.deadline is not None:
+            shutdown.end_threads(code, self.deadline, self.exit.interrupted)
+        return code
 
     def serve(self, listener: sockets.Listener, indexes: list[int]) -> int:
         """Serve on the sockets at ``indexes`` from this process."""
@@ -107,7 +124,7 @@ class Server:
         try:
             self.exit.starting = False
             self.exit.check()
-            page = self.metrics_page(indexes[0])
+            page = self.metrics_page(indexes[0] // settings.loops)
         except BaseException:
             crew.dismiss()
             raise
@@ -115,7 +132,7 @@ class Server:
         def serving() -> None:
             if self.gil is not None:
                 self.gil.start()
-            print(line, file=sys.stderr, flush=True)
+            self.announce(line)
 
         def serve() -> None:
             try:
@@ -129,7 +146,7 @@ class Server:
         return serve
 
     def metrics_page(self, index: int) -> Page | None:
-        """The counters' page; worker processes, on a build with the GIL, have one each at ports in a row."""
+        """The counters' page; worker processes have one each, at ports in a row."""
         port = self.settings.metrics_port
         if port is None:
             return None
@@ -146,9 +163,9 @@ class Server:
         def check() -> None:
             if not self.settings.factory and shared_state(app) != before:
                 raise ConfigError(
-                    "the app's lifespan writes to app.state, which --workers "
-                    f"{len(self.workers)} loops would share: yield a dict from the lifespan (request.state), "
-                    "name a function that makes the app and use --factory, or use --workers 1 with more --threads"
+                    f"the app's lifespan writes to app.state, which --loops {len(self.workers)} would share: "
+                    "yield a dict from the lifespan (request.state), name a function that makes the app and "
+                    "use --factory, or use --workers, which are processes"
                 )
 
         crew.startup(check)
@@ -165,8 +182,10 @@ class Server:
         """The start line: what is in force."""
         settings = self.settings
         build = " free-threaded" if gil_watch.free_threaded() else ""
-        count = settings.workers
-        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} worker{} | {} threads{} | {} | {}".format(
+        workers = f"{settings.workers} worker{'' if settings.workers == 1 else 's'}"
+        if settings.loops > 1:
+            workers += f" of {settings.loops} loops"
+        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} | {} threads{} | {} | {}".format(
             __version__,
             platform.python_implementation(),
             platform.python_version(),
@@ -174,8 +193,7 @@ class Server:
             self.watch.describe(),
             granian.version(),
             transport,
-            count,
-            "" if count == 1 else "s",
+            workers,
             settings.threads,
             f" | {self.gil.describe()}" if self.gil is not None else "",
             in_force,
