@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -89,22 +90,25 @@ def test_a_worker_that_cannot_start_ends_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_obeyed_while_a_worker_waits_to_be_replaced(number: int) -> None:
+def test_a_signal_is_obeyed_while_a_worker_waits_to_be_replaced(tmp_path: Path, number: int) -> None:
     """The supervisor in a process of its own, with workers that die at once and say that they served."""
+    log = tmp_path / "log"
+    log.touch()
     pid = os.fork()
     if not pid:
+        sys.stderr = log.open("w", buffering=1)
 
         def serve(index: int, ready: Callable[[str], None]) -> int:
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
             ready("line")
             if index:
                 return 7
-            signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
             while True:
                 signal.pause()
 
         found = Processes(2, serve, 1)
         found.places[1].delay = 3600.0
         os._exit(found.run())
-    time.sleep(1)
+    until(lambda: "a new one starts in 60 s" in log.read_text())
     os.kill(pid, number)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

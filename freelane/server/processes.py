@@ -65,7 +65,7 @@ class Processes:
         try:
             while self.deadline is None or any(place.pid is not None for place in self.places):
                 self.start_due()
-                self.hear()
+                self.hear(LOOK)
                 self.bury()
                 self.kill_late()
         finally:
@@ -99,9 +99,9 @@ class Processes:
                 if self.deadline is not None:
                     self.tell(signal.SIGTERM)  # a signal came while it was made
 
-    def hear(self) -> None:
-        """Take what workers say, or wait a moment."""
-        readable, _, _ = select.select([self.ready], [], [], LOOK)
+    def hear(self, patience: float) -> None:
+        """Take what workers say; waits for it for so long."""
+        readable, _, _ = select.select([self.ready], [], [], patience)
         if not readable:
             return
         for message in os.read(self.ready, 1 << 16).decode().splitlines():
@@ -119,6 +119,7 @@ class Processes:
             pid, status = os.waitpid(place.pid, os.WNOHANG)
             if pid:
                 place.pid = None
+                self.hear(0)  # what it said before it ended
                 self.died(place, os.waitstatus_to_exitcode(status))
 
     def died(self, place: Place, code: int) -> None:
@@ -149,6 +150,8 @@ class Processes:
         pid = os.fork()
         if pid:
             return pid
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)  # the supervisor's are none of this process's
         die_with(parent)
         code = 1
         try:
