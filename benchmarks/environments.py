@@ -34,7 +34,7 @@ def candidates() -> list[str]:
     found += sorted(map(str, (cache() / "python").glob("*/bin/python3.*t")), reverse=True)
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     found += sorted(map(str, root.glob("3.*/bin/python3")), reverse=True)
-    return [path for path in [*found, sys._base_executable] if path]
+    return [path for path in [*found, getattr(sys, "_base_executable", None)] if path]
 
 
 @functools.cache

@@ -22,12 +22,14 @@ class Handler(BaseHTTPRequestHandler):
         Handler.asked += 1
         if KIND == "dies" and path == "/price" or KIND == "dies-later" and Handler.asked > 20:
             os._exit(7)
-        code, value = 200, {
+        code = 200
+        answers: dict[str, dict[str, object]] = {
             "/": {"id": str(uuid.uuid4()), "now": time.time(), "kind": "x"},
             "/login": {"access_token": "sesame"},
             "/price": {"price": 11 if KIND == "other" else 10, "currency": "EUR"},
             "/private": {"secret": 1},
-        }.get(path)  # fmt: skip
+        }
+        value = answers.get(path)
         if value is None:
             code = 404
         elif KIND == "ordered":

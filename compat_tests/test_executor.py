@@ -374,7 +374,7 @@ def test_urgent_work_goes_first_and_beyond_the_slots_that_wait_for_it() -> None:
 def test_urgent_work_is_done_when_the_executor_ends() -> None:
     executor = Executor(1, cores=1)
     go, began, done = threading.Event(), threading.Event(), threading.Event()
-    running = executor.submit(lambda: (began.set(), go.wait(20)))
+    running = executor.submit(lambda: (began.set(), go.wait(20)))  # type: ignore[func-returns-value]
     assert began.wait(20)
     executor.submit_now(done.set)
     executor.shutdown()

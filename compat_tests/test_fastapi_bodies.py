@@ -85,7 +85,8 @@ def failing_app(error: BaseException, kind: str) -> FastAPI:
     def item_def(item: Item) -> str:
         return item.name
 
-    app.post("/", response_model=None)({"form": form, "async": item, "def": item_def}[kind])
+    endpoints: dict[str, Any] = {"form": form, "async": item, "def": item_def}
+    app.post("/", response_model=None)(endpoints[kind])
     return app
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import importlib
 import inspect
 import queue
 import threading
@@ -20,7 +21,6 @@ from typing import Annotated, Any
 import anyio.to_thread
 import httpx
 import pytest
-from anyio._backends import _asyncio as backend
 from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPBearer
@@ -309,7 +309,7 @@ Answer = tuple[int, list[tuple[str, str]], bytes]
 
 
 def make_app(name: str) -> FastAPI:
-    app = FastAPI(exception_handlers={Known: known, Exception: crashed})
+    app = FastAPI(exception_handlers={Known: known, Exception: crashed})  # type: ignore[dict-item]
     values = sets()[name]
     for path in paths(name):
         _, _, kind, does = path.split("/")
@@ -397,7 +397,7 @@ def test_one_hop_before_and_one_after_an_async_endpoint(monkeypatch: pytest.Monk
     with serving(make_app("two")) as server:
         calls = server.adapted.calls  # type: ignore[attr-defined]
         entered = calls.entered
-        monkeypatch.setattr(calls, "entered", lambda *args: (hops.append("hop"), entered(*args))[1])
+        monkeypatch.setattr(calls, "entered", lambda *args: (hops.append("hop"), entered(*args))[1])  # type: ignore[func-returns-value]
         assert server.ask("GET", "/two/async/answer").status == 200
         wait_for_the_end(server)
     assert hops == ["hop", "hop"]
@@ -447,7 +447,8 @@ def test_closing_does_not_wait_for_the_threads_that_wait_for_it() -> None:
 
 
 def test_a_request_that_is_cancelled_closes_what_it_opened() -> None:
-    began, seen = threading.Event(), []
+    began = threading.Event()
+    seen: list[type[BaseException] | str] = []
 
     def opened() -> Iterator[None]:
         try:
@@ -468,6 +469,7 @@ def test_a_request_that_is_cancelled_closes_what_it_opened() -> None:
         server.begin("GET", "/")
         assert began.wait(WAIT_SECONDS)
         (exchange,) = server.gateway.active
+        assert exchange.task is not None
         server.loop.call_soon_threadsafe(exchange.task.cancel)
         deadline = time.monotonic() + WAIT_SECONDS
         while "closed" not in seen and time.monotonic() < deadline:
@@ -479,8 +481,8 @@ def test_nothing_is_made_per_request_that_stops_every_thread(monkeypatch: pytest
     """Setting the name of a function does; ``functools.wraps`` is what does it."""
     wrapped: list[Any] = []
     update = functools.update_wrapper
-    monkeypatch.setattr(functools, "update_wrapper", lambda *args, **more: (wrapped.append(args), update(*args, **more))[1])
-    monkeypatch.setattr("contextlib.wraps", lambda function: lambda made: (wrapped.append(function), made)[1])
+    monkeypatch.setattr(functools, "update_wrapper", lambda *args, **more: (wrapped.append(args), update(*args, **more))[1])  # type: ignore[func-returns-value]
+    monkeypatch.setattr("contextlib.wraps", lambda function: lambda made: (wrapped.append(function), made)[1])  # type: ignore[func-returns-value]
     for name in ("two", "mixed", "async", "function"):
         asked = [f"/{name}/{kind}/answer" for kind in ("def", "async")]
         with serving(make_app(name)) as server:
@@ -494,19 +496,20 @@ def test_nothing_is_made_per_request_that_stops_every_thread(monkeypatch: pytest
 
 
 def test_anyios_threads_sleep_at_once_where_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend: Any = importlib.import_module("anyio._backends._asyncio")
     before = backend.Queue
     try:
-        backend.Queue = queue.Queue  # type: ignore[misc]
-        assert free_threading.park_anyio_threads() and backend.Queue is free_threading.ParkingQueue  # type: ignore[comparison-overlap]
+        backend.Queue = queue.Queue
+        assert free_threading.park_anyio_threads() and backend.Queue is free_threading.ParkingQueue
 
         async def work() -> list[int]:
-            return [await anyio.to_thread.run_sync(lambda number=number: number) for number in range(3)]
+            return [await anyio.to_thread.run_sync(int, number) for number in range(3)]
 
         assert asyncio.run(work()) == [0, 1, 2]
-        backend.Queue = dict  # type: ignore[assignment,misc]
-        assert not free_threading.park_anyio_threads() and backend.Queue is dict  # type: ignore[comparison-overlap]
+        backend.Queue = dict
+        assert not free_threading.park_anyio_threads() and backend.Queue is dict
     finally:
-        backend.Queue = before  # type: ignore[misc]
+        backend.Queue = before
 
 
 def test_the_cases_reach_what_fastapi_says_of_each_mistake() -> None:

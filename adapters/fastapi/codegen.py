@@ -140,7 +140,8 @@ class Writer:
 
     def assembled(self) -> list[str]:
         """The source of the handler, and of what it has run on threads."""
-        parameters, functions = self.parameters(), []
+        parameters = self.parameters()
+        functions: list[str] = []
         inside = self.kind != "stacks" and opens_inside(self.handler)
         if self.kind == "loop":
             hop = self.name(steps.in_thread, "in_thread")

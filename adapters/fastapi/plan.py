@@ -54,7 +54,7 @@ def make_plan(app: Any) -> Plan:
 
 def stands_for(handler: Handler) -> tuple[str, ...]:
     """The names that FastAPI would use for this route, where the plan does their work."""
-    names = fastapi_gate.ENDPOINT
+    names: tuple[str, ...] = fastapi_gate.ENDPOINT
     if not all(_is_coroutine_callable(node.call) for node in (handler.dependant, *handler.calls())):
         names += fastapi_gate.THREADS
     if handler.body_field is not None and not handler.is_body_form:

@@ -48,7 +48,7 @@ class Schemas:
             if hint in PLAIN:
                 return dict(PLAIN[hint])
         except TypeError:
-            return dict(unknown)
+            return dict(unknown or {})
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if origin in (typing.Union, types.UnionType):
             return {"anyOf": [self.of(argument) for argument in arguments]}
@@ -68,7 +68,7 @@ class Schemas:
             return self.model(hint.__name__, lambda: self.dataclass(hint))
         if isinstance(hint, type) and hasattr(hint, "__struct_fields__"):
             return self.model(hint.__name__, lambda: self.struct(hint))
-        return dict(unknown)
+        return dict(unknown or {})
 
     def model(self, name: str, make: Callable[[], Schema]) -> Schema:
         if name not in self.models:

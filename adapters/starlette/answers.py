@@ -171,7 +171,8 @@ class Answers:
             try:
                 response = call(request, *arguments)
             except Delegate:
-                return entry.app
+                app: ASGIApp = entry.app
+                return app
             except BaseException as exc:
                 return Outcome(request, error=opened.fail(exc) if opened else exc).go_on
             background = getattr(response, "background", None)

@@ -115,10 +115,10 @@ async def beyond_limit(function: Callable[..., Any], /, *args: Any) -> Any:
     Runs to its end whatever happens to the task that awaits it.
     """
     calls = calls_by_loop.get(asyncio.get_running_loop())
-    if calls is None:
-        with CancelScope(shield=True):
-            return await anyio.to_thread.run_sync(function, *args, limiter=CapacityLimiter(1))
-    return await calls.executor.submit_now(calls.entered, function, args, {}, lane=calls.lane)
+    if calls is not None:
+        return await calls.executor.submit_now(calls.entered, function, args, {}, lane=calls.lane)
+    with CancelScope(shield=True):
+        return await anyio.to_thread.run_sync(function, *args, limiter=CapacityLimiter(1))
 
 
 def thread_name() -> str:

@@ -29,4 +29,4 @@ def source_to_code(self: SourceFileLoader, data: Any, path: Any, **options: Any)
 def install() -> None:
     """Do this for every module imported from now on; a build with the GIL needs nothing."""
     if free_threaded():
-        SourceFileLoader.source_to_code = source_to_code
+        SourceFileLoader.source_to_code = source_to_code  # type: ignore[method-assign]

@@ -50,7 +50,7 @@ def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> in
         return applications[-1]
 
     # Its annotation knows apps that are called; RSGI's have `__rsgi__`.
-    server.serve(target_loader=make, wrap_loader=False)  # type: ignore[arg-type]
+    server.serve(target_loader=make, wrap_loader=False)
     for application in applications:
         application.close()
     return 0

@@ -130,8 +130,8 @@ class Worker:
 
     def handled(self) -> int:
         """About how many requests were handled; no more than that is needed of it."""
-        executor = self.runtime.executor
-        return self.runtime.lane.posted + (0 if executor is None else executor.finished)
+        lane, executor = self.runtime.lane, self.runtime.executor
+        return (0 if lane is None else lane.posted) + (0 if executor is None else executor.finished)
 
     async def watch_gil(self) -> None:
         while True:

@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from opcode import opmap
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -99,7 +99,7 @@ class Reach:
         self.measure("doubt_distance", [node for node in self.nodes.values() if node.doubts])
         return [self.verdict(group) for group in roots], verdict
 
-    def verdict(self, roots: list[tuple[Node, tuple[str, ...]]]) -> Verdict:
+    def verdict(self, roots: Sequence[tuple[Node, tuple[str, ...]]]) -> Verdict:
         if (nearest := closest(roots, "distance")) is not None:
             chain: list[str] = []
             while nearest is not None:
@@ -321,7 +321,7 @@ class Reach:
             self.judge(node, module)
 
 
-def closest(edges: list[tuple[Node, tuple[str, ...]]], attribute: str) -> tuple[Node, tuple[str, ...]] | None:
+def closest(edges: Sequence[tuple[Node, tuple[str, ...]]], attribute: str) -> tuple[Node, tuple[str, ...]] | None:
     """The first of those that are nearest to a goal."""
     reaching = [edge for edge in edges if getattr(edge[0], attribute) is not None]
     return min(reaching, key=lambda edge: getattr(edge[0], attribute), default=None)

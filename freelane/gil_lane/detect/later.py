@@ -113,7 +113,7 @@ def imported_inside(module: str) -> Iterator[str]:
     """What the functions of an imported module would import."""
     spec = getattr(sys.modules.get(module), "__spec__", None)
     code = code_of(spec) if spec is not None else None
-    if code is not None:
+    if spec is not None and code is not None:
         for constant in code.co_consts:
             if isinstance(constant, CodeType):
                 yield from imports_of(constant, spec.parent or "")
