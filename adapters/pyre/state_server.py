@@ -7,9 +7,12 @@ there is one; nothing is pickled.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import secrets
+import shutil
+import sys
 import tempfile
 import threading
 from multiprocessing.connection import Client, Connection, Listener
@@ -41,10 +44,13 @@ class StateServer:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.key = secrets.token_bytes(32)
-        self.directory = tempfile.mkdtemp(prefix="freelane-state-")
-        path = os.path.join(self.directory, "socket")
+        # An abstract name (unix(7)) goes with its socket, however the process ends; elsewhere than on Linux a file.
+        self.directory = None if sys.platform == "linux" else tempfile.mkdtemp(prefix="freelane-state-")
+        name = secrets.token_hex(8)
+        path = f"\0freelane-state-{name}" if self.directory is None else os.path.join(self.directory, name)
         self.listener = Listener(path, "AF_UNIX", backlog=64, authkey=self.key)
         self.url = f"freelane://{path}?{self.key.hex()}"
+        atexit.register(self.close)
         self.closed = False
         threading.Thread(target=self.accept, name="freelane-state", daemon=True).start()
 
@@ -76,10 +82,9 @@ class StateServer:
     def close(self) -> None:
         self.closed = True
         self.listener.close()
-        try:
-            os.rmdir(self.directory)
-        except OSError:
-            pass
+        if self.directory is not None:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        atexit.unregister(self.close)
 
 
 class Remote:

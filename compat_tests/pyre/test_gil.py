@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.servers import free_port
-from compat_tests.gil_servers import ask
+from compat_tests.gil_servers import ask, command_of, pids
 from compat_tests.servers import running, started
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
@@ -34,8 +34,9 @@ def free(req):
 """
 
 
-def test_gil_routes_run_in_a_process_of_their_own_and_share_the_state(tmp_path: Path) -> None:
+def test_gil_routes_run_in_a_process_of_their_own_and_share_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "app.py").write_text(APP)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with running(tmp_path, "app:app", "--alias", "pyreframework", "--show-lanes") as server:
         first = ask(server, "/gil/2")
         assert (first.status, first.header("freelane-lane")) == (200, "gil")
@@ -45,6 +46,11 @@ def test_gil_routes_run_in_a_process_of_their_own_and_share_the_state(tmp_path: 
         assert first.json["pid"] == second.json["pid"] != here.json["pid"]
         assert here.json == {"pid": here.json["pid"], "count": "5", "hooks": "3"}
         assert ask(server, "/gil/x").status == 422
+        # The key of the state is no argument, which everybody may read, and nothing lies about afterwards.
+        for pid in pids(server):
+            assert command_of(pid).split()[-1] == "freelane.gil_lane.process"
+        assert server.stop() == 0
+    assert not list(tmp_path.glob("freelane-state-*"))
 
 
 def test_without_a_name_to_import_the_app_keeps_its_thread(tmp_path: Path) -> None:

@@ -99,8 +99,7 @@ cdef class HTTPExchange(RequestBody):
         finally:
             # A stream ends when its transport goes, and a traceback may keep this object.
             self.stream = None
-            if self.watching is not None:
-                self.unwatch()
+            self.end_watch()
             self.task = None
             self.watcher = None
             self.answer = None
@@ -262,13 +261,12 @@ cdef class HTTPExchange(RequestBody):
             return None
         self.become(COMPLETE)
         self.stream = None
+        self.end_watch()
         if not self.rsgi:
             self.proto.send({"type": "http.response.body", "body": b"", "more_body": False})
         self.completed()
 
     def completed(self):
-        if self.watching is not None:
-            self.unwatch()
         self.wake()
         if self.body_stage < ENDED and self.reading is None and not self.disconnected:
             method = self.scope["method"]
@@ -284,6 +282,7 @@ cdef class HTTPExchange(RequestBody):
             self.finish()
             return None
         self.become(COMPLETE)
+        self.end_watch()
         if self.rsgi:
             if body:
                 self.proto.response_bytes(self.status, self.headers, body)

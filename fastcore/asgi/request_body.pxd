@@ -35,3 +35,4 @@ cdef class RequestBody:
     cdef object read_next(self)
     cdef object break_body(self)
     cdef object watch(self)
+    cdef object end_watch(self)

@@ -217,8 +217,9 @@ cdef class RequestBody:
         self.disconnected = True
         self.wake()
 
-    def unwatch(self):
-        # Its one waiter per connection would otherwise swallow a later request's event.
+    cdef object end_watch(self):
+        # Its one waiter per connection would otherwise swallow a later request's event. Before the end of
+        # the response is sent: a server that stops then ends the process for a waiter that it still has.
         cdef object awaitable = self.watching
         self.watching = None
         if awaitable is not None:

@@ -1,6 +1,6 @@
 """A lane process: imports the app and serves what the server hands over.
 
-``python -m freelane.gil_lane.process SPEC``; SPEC is the JSON that ``supervisor.py`` makes.
+``python -m freelane.gil_lane.process``, with the JSON that ``supervisor.py`` makes on its standard input.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Sequence
 from typing import Any
 
 from freelane.adapters.registry import adapter_of
@@ -111,8 +110,10 @@ class Process:
         return any(connection.busy for connection in self.connections)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    spec = json.loads((sys.argv[1:] if argv is None else argv)[0])
+def main() -> int:
+    spec = json.load(sys.stdin)
+    # For the app there is nothing to read, as for the server's.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
     processes.die_with(spec["parent"])
     # The server says when to end; a terminal or service manager tells the whole group.
     for number in (signal.SIGINT, signal.SIGTERM):

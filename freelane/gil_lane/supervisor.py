@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -222,11 +223,12 @@ class Supervisor:
                 for name in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                     sock.setsockopt(socket.SOL_SOCKET, name, SOCKET_BUFFER)
         theirs = [pair[1] for pair in pairs]
+        fds = [sock.fileno() for sock in theirs]
         try:
             popen = subprocess.Popen(
-                self.command(slot.name, [sock.fileno() for sock in theirs]),
-                pass_fds=[sock.fileno() for sock in theirs],
-                stdin=subprocess.DEVNULL,
+                [*lane_python(self.settings), "-m", "freelane.gil_lane.process"],
+                pass_fds=fds,
+                stdin=subprocess.PIPE,
                 env={name: value for name, value in os.environ.items() if name != "PYTHON_GIL"},
             )
         except OSError:
@@ -236,6 +238,10 @@ class Supervisor:
         finally:
             for sock in theirs:
                 sock.close()
+        # Not as an argument: anybody on the machine may read those, and the key of the app's state is here.
+        assert popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError), popen.stdin as spec:
+            spec.write(self.spec(slot.name, fds))
         process = LaneProcess(slot, popen, len(self.clients))
         with slot.lock:
             slot.current = process
@@ -245,7 +251,7 @@ class Supervisor:
                 ours.close()
         return process
 
-    def command(self, name: str, fds: list[int]) -> list[str]:
+    def spec(self, name: str, fds: list[int]) -> bytes:
         settings = self.settings
         spec = {
             "parent": os.getpid(), "name": name, "fds": fds, "target": self.target, "factory": settings.factory,
@@ -254,7 +260,7 @@ class Supervisor:
             "shutdown_timeout": settings.shutdown_timeout, "alias": settings.alias, "state": self.state,
             "root_path": settings.root_path,
         }  # fmt: skip
-        return [*lane_python(settings), "-m", "freelane.gil_lane.process", json.dumps(spec)]
+        return json.dumps(spec).encode()
 
     def tell_failure(self, why: str) -> None:
         for client in self.clients:
