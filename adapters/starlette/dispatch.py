@@ -147,12 +147,12 @@ class Inner:
                     response = base._StreamingResponse(status_code=message["status"], content=self.body(), info=info)
                     response.raw_headers = message.get("headers", [])
                     return response
+            raise anyio.EndOfStream  # as of the stream that was not needed: it shows in the context
         except anyio.EndOfStream:
-            pass
-        if self.error is None:
-            raise RuntimeError("No response returned.")
-        error, self.error, self.call.closed = self.error, None, True
-        raise error from error.__cause__ or error.__context__
+            if self.error is None:
+                raise RuntimeError("No response returned.")
+            error, self.error, self.call.closed = self.error, None, True
+            raise error from error.__cause__ or error.__context__
 
     async def body(self) -> AsyncGenerator[Any]:
         async for message in self.receiver:
@@ -185,11 +185,12 @@ class Inner:
     async def abandon(self) -> None:
         """Cancel what is inside, and wait until it has ended."""
         self.over = True
+        if self.receiver is not None:
+            self.receiver.close()
         if self.task.done():
             return
         if self.cancelled is not None:
             self.cancelled.cancel()
-            self.receiver.close()
         else:
             self.task.cancel()
         with anyio.CancelScope(shield=True):

@@ -194,10 +194,7 @@ cdef class HTTPExchange(RequestBody):
                 self.become(IDLE)  # the transport's fault, not the app's: it is answered 500
                 raise
         if code < 200:
-            self.gateway.log_error(
-                f"Granian cannot send status {code} as the answer to {self.scope['method']} {self.scope['path']}: "
-                "the client gets 500.", None
-            )
+            self.gateway.log_informational(self.scope, code)
         self.headers = checked
         self.status = code
         # What has no body by its status, and says nothing else, may not get one.

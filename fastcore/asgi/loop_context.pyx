@@ -41,6 +41,14 @@ cdef class LoopContext:
         if self.logger is not None:
             self.logger.error(message, exc_info=exc)
 
+    def log_informational(self, scope, int status):
+        """Say that a status that ends no request was given as its answer (RFC 9110, 15.2)."""
+        if self.logger is not None:
+            self.logger.warning(
+                "Granian cannot send status %d as the answer to %s %s: the client gets 500.",
+                status, scope["method"], scope["path"],
+            )
+
     def log_broken(self, scope, peer):
         """Say that a request's body is malformed, unless the client just left in its middle."""
         if self.logger is not None and self.connections is not None and not self.connections.left(peer):
