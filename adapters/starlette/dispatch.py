@@ -150,7 +150,7 @@ class Inner:
             raise anyio.EndOfStream  # as of the stream that was not needed: it shows in the context
         except anyio.EndOfStream:
             if self.error is None:
-                raise RuntimeError("No response returned.")
+                raise RuntimeError("No response returned.")  # noqa: B904
             error, self.error, self.call.closed = self.error, None, True
             raise error from error.__cause__ or error.__context__
 
