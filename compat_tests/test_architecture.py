@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -17,8 +17,15 @@ ROOMS = [path for room in ("freelane", "fastcore", "adapters") for path in sorte
 IMPORTED = re.compile(r"^\s*(?:from|cimport|import)\s+(freelane\.[\w.]+)", re.MULTILINE)
 
 
+def has_linter() -> bool:
+    try:
+        return int(importlib.metadata.version("import-linter").partition(".")[0]) >= 2
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
 @pytest.mark.thread_unsafe(reason="starts a process")
-@pytest.mark.skipif(importlib.util.find_spec("importlinter") is None, reason="import-linter is not installed")
+@pytest.mark.skipif(not has_linter(), reason="import-linter 2, which follows the rooms' links, has no wheel here")
 def test_contracts_are_kept() -> None:
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, text=True, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -26,9 +33,9 @@ def test_contracts_are_kept() -> None:
     assert "0 broken" in done.stdout
 
 
-def test_compiled_modules_keep_the_contracts() -> None:
+def test_modules_keep_the_contracts() -> None:
     for room, allowed in (("fastcore", ("freelane.fastcore",)), ("adapters", ("freelane.fastcore", "freelane.adapters"))):
-        sources = [path for path in (ROOT / room).rglob("*.p[yx][xd]")]
+        sources = [path for path in (ROOT / room).rglob("*.py*") if path.suffix in (".py", ".pyx", ".pxd")]
         assert sources
         for path in sources:
             found = IMPORTED.findall(path.read_text())

@@ -17,8 +17,8 @@ from compat_tests.replay.run import TARGET, Pair, running_pair
 
 pytestmark = pytest.mark.thread_unsafe(reason="one pair of servers answers case by case")
 
-# (app, workers, root_path): routes alone, and the same routes behind a stack of middleware.
-SETUPS = {"one worker": ("app", 1, ""), "two workers, middleware": ("stacked", 2, ""), "root path": ("app", 1, "/prefix")}
+# (app, loops, root_path): routes alone, and the same routes behind a stack of middleware.
+SETUPS = {"one worker": ("app", 1, ""), "two loops, middleware": ("stacked", 2, ""), "root path": ("app", 1, "/prefix")}
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def pair_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
         @cache
         def started(setup: str) -> Pair:
-            app, workers, root_path = SETUPS[setup]
+            app, loops, root_path = SETUPS[setup]
             journal = Path(tmp_path_factory.mktemp("journal"))
-            return stack.enter_context(running_pair(f"{TARGET}:{app}", journal, workers=workers, root_path=root_path))
+            return stack.enter_context(running_pair(f"{TARGET}:{app}", journal, loops=loops, root_path=root_path))
 
         yield started
 

@@ -17,8 +17,8 @@ from compat_tests.replay.run import FASTAPI_TARGET, Pair, running_pair
 
 pytestmark = pytest.mark.thread_unsafe(reason="one pair of servers answers case by case")
 
-# (app, workers, transport): routes alone, and the same routes behind a stack of middleware.
-SETUPS = {"rsgi": ("app", 1, "rsgi"), "asgi": ("app", 1, "asgi"), "two workers, middleware": ("stacked", 2, "rsgi")}
+# (app, loops, transport): routes alone, and the same routes behind a stack of middleware.
+SETUPS = {"rsgi": ("app", 1, "rsgi"), "asgi": ("app", 1, "asgi"), "two loops, middleware": ("stacked", 2, "rsgi")}
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def pair_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
         @cache
         def started(setup: str) -> Pair:
-            app, workers, transport = SETUPS[setup]
+            app, loops, transport = SETUPS[setup]
             journal = Path(tmp_path_factory.mktemp("journal"))
-            return stack.enter_context(running_pair(f"{FASTAPI_TARGET}:{app}", journal, workers=workers, transport=transport))
+            return stack.enter_context(running_pair(f"{FASTAPI_TARGET}:{app}", journal, loops=loops, transport=transport))
 
         yield started
 

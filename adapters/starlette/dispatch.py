@@ -15,6 +15,7 @@ from inspect import signature
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from starlette.middleware import base
 
 from freelane.adapters.starlette.answers import is_plain
@@ -225,6 +226,8 @@ class Call:
     async def receive(self) -> Any:
         if self.sent:
             return {"type": "http.disconnect"}
+        # As with Starlette's task group, a look that does not wait (`is_disconnected`) sees nothing from in here.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         message = await self.request.wrapped_receive()
         return {"type": "http.disconnect"} if self.sent else message
 

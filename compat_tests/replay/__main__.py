@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.servers import peers_python, serve, subject, uvicorn
+from benchmarks.servers import freelane, peers_python, serve, uvicorn
 
 from .cases import CASES, FASTAPI_CASES, ROOT_PATH_CASES
 from .compare import differences
@@ -18,7 +18,7 @@ def main() -> int:
     made = argparse.ArgumentParser(prog="python -m compat_tests.replay", description=__doc__)
     made.add_argument("--app", choices=("app", "stacked"), default="app")
     made.add_argument("--fastapi", action="store_true", help="the FastAPI app instead of the Starlette app")
-    made.add_argument("--workers", type=int, default=1)
+    made.add_argument("--loops", type=int, default=1)
     made.add_argument("--root-path", default="")
     made.add_argument("--transport", default="auto")
     made.add_argument("names", nargs="*", help="cases; all when none is named")
@@ -29,7 +29,7 @@ def main() -> int:
         env = environment(Path(journal))
         reference = serve(uvicorn(peers_python()), target, env=env, root_path=options.root_path)
         tested = serve(
-            subject(), target, env=env, workers=options.workers, root_path=options.root_path, transport=options.transport
+            freelane("--loops", str(options.loops)), target, env=env, root_path=options.root_path, transport=options.transport
         )
         with reference as left, tested as right:
             ours, theirs = Replayer(left.port, Path(journal)), Replayer(right.port, Path(journal))

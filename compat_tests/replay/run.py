@@ -69,12 +69,10 @@ class Pair:
 
 
 @contextmanager
-def running_pair(
-    target: str, journal: Path, *, workers: int = 1, root_path: str = "", transport: str = "auto"
-) -> Iterator[Pair]:
-    """Both servers with ``target``; only freelane's has more than one worker."""
+def running_pair(target: str, journal: Path, *, loops: int = 1, root_path: str = "", transport: str = "auto") -> Iterator[Pair]:
+    """Both servers with ``target``; only freelane's has more than one loop."""
     env = environment(journal)
     reference = serve(uvicorn(peers_python()), target, env=env, root_path=root_path)
-    tested = serve(freelane(), target, env=env, workers=workers, root_path=root_path, transport=transport)
+    tested = serve(freelane("--loops", str(loops)), target, env=env, root_path=root_path, transport=transport)
     with reference as left, tested as right:
         yield Pair(Replayer(left.port, journal), Replayer(right.port, journal))

@@ -1,0 +1,1 @@
+# Turning the GIL on and letting it go; no state of its own.
