@@ -54,6 +54,9 @@ class Inside:
         if scope["type"] != "http" or "router" in scope or not (self.guard.holds() and self.reader.routes_silently(scope)):
             await self.app(scope, receive, send)
             return
+        if scope.get("freelane.attempt") is not None:  # the compiled router tells the gil lane what it finds
+            await self.app(scope, receive, send)
+            return
         found = self.router.find(scope["method"], get_route_path(scope))
         entry: Any = None if found is None else found[0]
         if found is None or type(entry) is not Entry or not entry.unchanged():

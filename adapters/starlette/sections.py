@@ -151,6 +151,8 @@ class Endpoint:
                 body = await request.body()
             except ClientDisconnect:
                 return Rest(app)  # which finds the same
+            except Exception as exc:  # of a layer's own `receive`: the framework says what it is
+                return Rest(partial(with_error, exc, app))
             arguments = (body,)
             app = partial(with_body, body, app)
         opened = None if plan.opened is None else plan.opened()
@@ -181,5 +183,14 @@ async def with_body(body: bytes, app: ASGIApp, scope: Any, receive: Any, send: A
             return await receive()
         read = True
         return {"type": "http.request", "body": body, "more_body": False}
+
+    await app(scope, again, send)
+
+
+async def with_error(error: Exception, app: ASGIApp, scope: Any, receive: Any, send: Any) -> None:
+    """``app`` for a request whose body could not be read."""
+
+    async def again() -> Any:
+        raise error
 
     await app(scope, again, send)
