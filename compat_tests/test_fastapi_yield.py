@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import anyio.to_thread
+import fastapi.routing
 import httpx
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException, Query, Request, Response
@@ -309,6 +310,8 @@ Answer = tuple[int, list[tuple[str, str]], bytes]
 
 
 def make_app(name: str) -> FastAPI:
+    # FastAPI names the endpoint of an invalid answer by its id, which another test's endpoint may have had.
+    getattr(fastapi.routing, "_endpoint_context_cache", {}).clear()
     app = FastAPI(exception_handlers={Known: known, Exception: crashed})  # type: ignore[dict-item]
     values = sets()[name]
     for path in paths(name):

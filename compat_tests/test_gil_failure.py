@@ -242,8 +242,8 @@ def test_ten_thousand_requests_with_a_crash_every_200(extension: Path, tmp_path:
         ask(server, "/marked")
         answers = asyncio.run(asyncio.wait_for(everybody(server.port), 170))
         assert ask(server, "/").json["pid"] == server.process.pid
-        # Where the machine is busy, two of them may have met in one process.
-        wait_until(lambda: 0.8 * len(crashes) <= server.output().count("died of SIGABRT") <= len(crashes))
+        # Where the machine is busy, several of them meet in one process.
+        wait_until(lambda: 0.4 * len(crashes) <= server.output().count("died of SIGABRT") <= len(crashes))
     assert sorted(answers) == list(range(total))
     assert all(len(given) == 1 for given in answers.values())
     bad = 0

@@ -20,15 +20,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    # Its tests have fixed ports, so only one test here may start them: two may run in two processes.
     root = pyre.unpack(tmp_path_factory.mktemp("pyre"))
     return pyre.PyreRun(root, tmp_path_factory.mktemp("report") / "pyre.xml").results(1800)
 
 
-def test_as_many_pass_as_on_pyre(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_many_pass_as_on_pyre_and_every_failure_has_its_reason(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"\nPyre's tests: {len(results.passed)} of {CASES} pass")
     assert len(results.passed) >= LEAST
-
-
-def test_every_failure_has_its_reason(results: Results) -> None:
     assert sorted(results.failed) == sorted(pyre.EXPECTED)

@@ -81,6 +81,7 @@ ENDPOINT = (
     "fastapi.dependencies.utils:request_body_to_args",
     "fastapi.dependencies.utils:request_params_to_args",
     "fastapi.dependencies.utils:solve_dependencies",
+    "fastapi.dependencies.utils:solve_generator",
     "fastapi.routing:Request",
     "fastapi.routing:_build_response_args",
     "fastapi.routing:run_endpoint_function",

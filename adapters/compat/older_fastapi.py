@@ -16,6 +16,8 @@ import fastapi.dependencies.utils as utils
 import fastapi.exceptions
 import fastapi.routing as routing
 
+from freelane.adapters.compat import versions
+
 # Each name, by the module that newer releases have it in.
 MODULES = {"models": models, "utils": utils, "routing": routing}
 
@@ -86,6 +88,7 @@ def fill() -> None:
         module, _, name = place.partition(":")
         if not hasattr(MODULES[module], name):
             setattr(MODULES[module], name, value)
+            versions.supplied.add(value)
 
 
 def names_places() -> bool:

@@ -25,6 +25,9 @@ class NotKnown(Exception):
 
 told: set[str] = set()
 
+# Functions of ours that stand under newer names in older releases, as if these had them.
+supplied: set[Any] = set()
+
 # Where the code is that adapters stand in for.
 PACKAGES = ("anyio", "fastapi", "json", "starlette")
 
@@ -117,7 +120,7 @@ def is_own(value: Any) -> bool:
         return value.__name__ in PACKAGES
     if isinstance(value, type):
         return find_optional(f"{value.__module__}:{value.__qualname__}") is value and value.__module__.split(".")[0] in PACKAGES
-    return type(value) is FunctionType and value.__code__.co_filename.startswith(homes())
+    return type(value) is FunctionType and (value in supplied or value.__code__.co_filename.startswith(homes()))
 
 
 def made_in(function: Any, module: str, qualname: str) -> bool:

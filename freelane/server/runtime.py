@@ -89,8 +89,14 @@ class Runtime:
 
     async def drain(self, deadline: float, waiting: Callable[[], bool] = lambda: False) -> None:
         """Wait for requests, their background work and what is ``waiting``, at most until ``deadline`` (``time.monotonic``)."""
-        while (waiting() or (self.gateway is not None and self.gateway.active)) and time.monotonic() < deadline:
+        while (waiting() or self.runs()) and time.monotonic() < deadline:
             await asyncio.sleep(LOOK)
+
+    def runs(self) -> bool:
+        """Whether requests or threads still work: a `def` background task is none of the ``active`` after its response."""
+        if self.executor is not None and self.executor.busy_slots:
+            return True
+        return self.gateway is not None and bool(self.gateway.active)
 
     async def cut_off(self) -> None:
         """Cancel the requests that still run."""

@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any
 
 from freelane.gil_lane.detect.call_graph import names_in
-from freelane.gil_lane.detect.import_graph import is_own, is_own_file
+from freelane.gil_lane.detect.import_graph import is_framework, is_own, is_own_file
 
 IMPORTS = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 # Directories of packages that serve their authors only.
@@ -81,7 +81,8 @@ class Later:
         for name, bad in sorted(self.judge(extensions).items()):
             if bad:
                 return (top, name) if name != top else (top,)
-        for name in sorted(names - {top}):
+        # What a framework imports for some of its users says nothing of the others.
+        for name in sorted(names - {top}) if not is_framework(top) else ():
             if (found := self.chain(name)) is not None:
                 return (top, *found)
         return None
