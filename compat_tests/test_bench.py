@@ -241,11 +241,11 @@ def test_mistakes_name_the_cure(
     directory: Path, arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from freelane.bench.interrupts import interrupts
-    from freelane.cli import bench as command
+    from freelane.cli.main import main
 
     monkeypatch.setattr(interrupts, "install", lambda: None)  # pytest's own handlers stay
     monkeypatch.chdir(directory)
-    assert command.main(arguments) == 2
+    assert main(["bench", *arguments]) == 2
     assert words in capsys.readouterr().err
 
 

@@ -60,6 +60,7 @@ async def bare(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
     await send({"type": "http.response.body", "body": b"bare"})
 number = 3
+def odd(one, two): ...
 """
 
 
@@ -92,18 +93,12 @@ def test_serves_each_form_of_target(directory: Path, target: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["shop:ap"], "has no attribute 'ap'; did you mean 'app'"),
-        (["shp:app"], "no module named 'shp'; did you mean 'shop'"),
-        (["shopp.py:app"], "no file 'shopp.py'; did you mean 'shop.py'"),
         (["shop"], "names no app"),
-        (["shop:number"], "is no ASGI app"),
-        (["shop:make"], "use --factory"),
         (["shop:app", "--port", "none"], "--port must be a whole number"),
         (["shop:app", "--port", "70000"], "at most 65535"),
         (["shop:app", "--workers", "0"], "at least 1"),
         (["shop:app", "--transport", "smoke"], "must be one of auto, rsgi, asgi"),
         (["shop:app", "--nonsense"], "--nonsense"),
-        (["shop:app", "--host", "256.0.0.1"], "--host"),
         (["shop:app", "--ssl-certfile", "none.pem", "--ssl-keyfile", "none.pem"], "cannot read 'none.pem'"),
         (["shop:app", "--ssl-certfile", "shop.py", "--ssl-keyfile", "shop.py"], "cannot be used"),
         (["shop:app", "--ssl-keyfile", "shop.py"], "needs --ssl-certfile"),
@@ -116,10 +111,28 @@ def test_mistakes_are_one_line_and_exit_2(directory: Path, arguments: list[str],
     assert len(errors.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["shop:ap"], "has no attribute 'ap'; did you mean 'app'"),
+        (["shp:app"], "no module named 'shp'; did you mean 'shop'"),
+        (["shopp.py:app"], "no file 'shopp.py'; did you mean 'shop.py'"),
+        (["shop:number"], "is no ASGI app"),
+        (["shop:odd"], "use --factory"),
+        (["shop:app", "--host", "256.0.0.1"], "--host"),
+    ],
+)
+def test_a_start_that_fails_is_one_line_and_exit_3(directory: Path, arguments: list[str], words: str) -> None:
+    code, errors = fails(directory, *arguments)
+    assert code == 3
+    assert words in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
 def test_port_in_use(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, errors = fails(directory, "shop:app", "--port", str(taken.getsockname()[1]))
-    assert code == 2
+    assert code == 3
     assert "is in use" in errors
 
 

@@ -216,8 +216,9 @@ def test_the_end_of_the_server_is_a_disconnect_for_both(tmp_path: Path) -> None:
 
 def test_a_peer_that_fell_silent_is_found_out(server: Server) -> None:
     from freelane.server.sockets import tcp_socket
+    from freelane.settings import Settings
 
-    with tcp_socket(socket.AF_INET) as listener:
+    with tcp_socket(socket.AF_INET, Settings()) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:

@@ -50,7 +50,7 @@ def serve(app: Any, **options: Any) -> int:
         constants.install()
 
         def make() -> Any:
-            return load(target, factory=settings.factory, app_dir=settings.app_dir)
+            return load(target, **settings.loading)
     elif settings.factory:
         make = app
     else:

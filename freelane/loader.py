@@ -1,4 +1,4 @@
-"""Import the app that a command line names."""
+"""Find and import the app that a command line names."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import logging
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from freelane.alias import install as install_alias
-from freelane.errors import ConfigError
+from freelane.errors import ConfigError, UnavailableError
+
+logger = logging.getLogger("freelane.error")
 
 
-def load(target: str, *, factory: bool = False, app_dir: str | None = None, alias: str | None = None) -> Any:
+def load(
+    target: str, *, factory: bool = False, app_dir: str | None = None, alias: str | None = None, interface: str = "auto"
+) -> Any:
     """The ASGI app of ``module:attribute`` or ``path/to/file.py:attribute``.
 
     ``attribute`` may be dotted. With ``factory`` it is called without arguments. ``alias`` is a
-    name under which the app imports freelane's Pyre adapter. Raises ConfigError for what is not
-    there or is no ASGI app; what the module itself raises on import comes through unchanged.
+    name under which the app imports freelane's Pyre adapter. ``interface`` is uvicorn's: an app of
+    another kind is wrapped. Raises ConfigError for what is not there or is no ASGI app; what the
+    module itself raises on import comes through unchanged.
     """
     if alias is not None:
         install_alias(alias)
     name, colon, attribute = target.rpartition(":")
     if not colon or not name or not attribute:
         raise ConfigError(f"'{target}' names no app: write module:attribute or path/to/file.py:attribute")
+    directory = str(Path(app_dir or ".").resolve())
     if name.endswith(".py") or "/" in name:
         module = import_file(Path(name))
     else:
-        directory = str(Path(app_dir or ".").resolve())
         if directory not in sys.path:
             sys.path.insert(0, directory)
         module = import_module(name)
@@ -39,13 +45,17 @@ def load(target: str, *, factory: bool = False, app_dir: str | None = None, alia
         try:
             value = getattr(value, part)
         except AttributeError:
-            raise ConfigError(f"'{name}' has no attribute '{attribute}'{near(part, dir(value))}") from None
+            raise UnavailableError(f"'{name}' has no attribute '{attribute}'{near(part, dir(value))}") from None
     if factory:
         if not callable(value):
-            raise ConfigError(f"'{target}' cannot be called, so it is no factory: leave out --factory")
+            raise UnavailableError(f"'{target}' cannot be called, so it is no factory: leave out --factory")
+        value = value()
+    elif makes_app(value):
+        logger.warning("'%s' takes no arguments, so it makes the app: better say so with --factory.", target)
         value = value()
     if hasattr(value, "__rsgi__") and hasattr(value, "app"):
         value = value.app  # freelane.wrap(app), which `freelane run` has no use for
+    value = adapt(value, interface)
     check(value, target, factory)
     return value
 
@@ -59,12 +69,12 @@ def import_module(name: str) -> ModuleType:
             raise
         candidates = [path.stem for path in Path(".").glob("*.py")]
         candidates += [path.parent.name for path in Path(".").glob("*/__init__.py")]
-        raise ConfigError(f"no module named '{exc.name}'{near(name, candidates)}") from None
+        raise UnavailableError(f"no module named '{exc.name}'{near(name, candidates)}") from None
 
 
 def import_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise ConfigError(f"no file '{path}'{near(path.name, [p.name for p in path.parent.glob('*.py')])}")
+        raise UnavailableError(f"no file '{path}'{near(path.name, [p.name for p in path.parent.glob('*.py')])}")
     path = path.resolve()
     root, names = path.parent, [path.stem]
     # A file inside a package is imported as part of it, so that its relative imports work.
@@ -81,16 +91,52 @@ def near(name: str, candidates: list[str]) -> str:
     return f"; did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
 
 
+def takes(value: Any, *arguments: Any) -> bool | None:
+    """Whether ``value`` can be called so; None where nothing tells."""
+    try:
+        inspect.signature(value).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        return None
+    return True
+
+
+def makes_app(value: Any) -> bool:
+    """Whether this is a function that returns the app, which uvicorn calls unasked."""
+    return inspect.isfunction(value) and takes(value) is True and takes(value, None, None, None) is False
+
+
+def adapt(value: Any, interface: str) -> Any:
+    """An ASGI 3 app for an app that speaks ``interface``."""
+    if interface == "wsgi":
+        try:
+            from a2wsgi import WSGIMiddleware
+        except ImportError:
+            raise ConfigError("--interface wsgi needs a2wsgi: pip install a2wsgi") from None
+        return WSGIMiddleware(value)
+    single = callable(value) and takes(value, None) is True and takes(value, None, None, None) is False
+    if interface == "asgi2" or (interface == "auto" and single and not makes_app(value)):
+        return ASGI2(value)
+    return value
+
+
+class ASGI2:
+    """An app of ASGI 2, ``app(scope)(receive, send)``, as one of ASGI 3."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope)(receive, send)
+
+
 def check(value: Any, target: str, factory: bool) -> None:
     """Raise ConfigError unless ``value`` can be called as ``app(scope, receive, send)``."""
     if not callable(value):
-        raise ConfigError(f"'{target}' is no ASGI app: it is a {type(value).__name__}, which cannot be called")
-    if inspect.isclass(value):
-        raise ConfigError(f"'{target}' is a class, not an app: name an instance of it, or use --factory")
-    try:
-        inspect.signature(value).bind(None, None, None)
-    except TypeError:
+        raise UnavailableError(f"'{target}' is no ASGI app: it is a {type(value).__name__}, which cannot be called")
+    if inspect.isclass(value) and not hasattr(value, "__await__"):
+        raise UnavailableError(f"'{target}' is a class, not an app: name an instance of it, or use --factory")
+    if takes(value, None, None, None) is False:
         hint = "" if factory else "; if it makes the app, use --factory"
-        raise ConfigError(f"'{target}' is no ASGI app: it does not take (scope, receive, send){hint}") from None
-    except ValueError:
-        pass
+        raise UnavailableError(f"'{target}' is no ASGI app: it does not take (scope, receive, send){hint}")

@@ -25,7 +25,8 @@ class Stage(enum.Enum):
     CLOSED = "closed"
 
 
-# Bytes of one message above which the socket is closed with 1009, as uvicorn's default has it.
+# Bytes of one message above which the socket is closed with 1009; a server that is told another number sets it
+# before it serves.
 MAX_MESSAGE = 16 << 20
 
 # What may stand in a close frame (RFC 6455, 7.4), as the websockets library has it.

@@ -181,7 +181,7 @@ cdef class Executor:
                 self.watching = True
             else:
                 raise ExecutorFull(
-                    f"{self.busy} calls are running and {self.backlog_limit} wait: raise --threads or --backlog"
+                    f"{self.busy} calls are running and {self.backlog_limit} wait: raise --threads or --threads-backlog"
                 )
         if run:
             self.dispatch(job, thread)

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from freelane.bench.progress import Progress
 from freelane.bench.progress import choose as choose_progress
 from freelane.bench.requests import parse_line, read_variables
 from freelane.bench.runs import Timing
-from freelane.errors import EXIT_CONFIG, EXIT_FOUND, EXIT_INTERRUPTED, EXIT_STARTUP, ConfigError
+from freelane.errors import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_STARTUP, ConfigError
 
 EPILOG = f"""\b
 A contender is one of
@@ -80,22 +79,13 @@ Exit codes: 0 equal (and timed), 1 a difference, or a row that is no measurement
 @click.option("--junit", metavar="FILE", help="Write the verdict as JUnit XML.")
 @click.option("--github", is_flag=True, help="Print GitHub annotations. [default: under GitHub Actions]")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write the table as CSV; - prints it instead of the table.")
-def command(**options: Any) -> None:
+def command(**options: Any) -> int:
     """Prove that contenders give the same answers to the same requests, then show what the answers cost.
 
     APP is module:app or path/file.py:app; freelane serves it first, and --against names what it is
     compared with. Nothing of the app need know freelane.
     """
-    raise SystemExit(run(**options))
-
-
-def main(words: Sequence[str]) -> int:
-    """The command by itself. Returns the exit code."""
-    try:
-        command.main(list(words), prog_name="freelane bench")
-    except SystemExit as exc:
-        return exc.code if isinstance(exc.code, int) else EXIT_FOUND
-    return 0
+    return run(**options)
 
 
 def run(**options: Any) -> int:

@@ -1,4 +1,4 @@
-"""``freelane check``: what serving an app would mean, without serving it."""
+"""``freelane check`` and ``freelane routes``: what serving an app would mean, without serving it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,26 @@ import sys
 import sysconfig
 from typing import Any
 
+import click
+
 from freelane.adapters import registry
+from freelane.cli.options import settings_command
+from freelane.cli.run import choose, load_app
 from freelane.errors import EXIT_FOUND
 from freelane.gil_lane import gil_watch
 from freelane.gil_lane.check import Findings, columns, extension_table, findings
 from freelane.gil_lane.detect import import_stubs
-from freelane.gil_lane.detect.report import detect
+from freelane.gil_lane.detect.report import Inspection, detect
 from freelane.loader import load
-from freelane.settings import Settings
+from freelane.settings import resolve
 
 
-def run(target: str, settings: Settings, as_json: bool) -> int:
-    """Print what was found; returns 0, or 1 where something needs a person."""
+def check(target: str | None, given: dict[str, Any], as_json: bool) -> int:
+    """Import an app in an interpreter that is thrown away, and say what `freelane run` would do with it.
+
+    Exits with 1 where something needs a person.
+    """
+    settings, target = resolve(given), choose(target)
     report = detect(target, settings)
     if report.error is not None:
         problem = f"the app cannot be imported:\n{report.error.rstrip()}"
@@ -28,7 +36,7 @@ def run(target: str, settings: Settings, as_json: bool) -> int:
         import_stubs.install(report.foreign)
         # The interpreter's own warning says less than the table.
         gil_watch.GILWatch().install()
-        app = load(target, factory=settings.factory, app_dir=settings.app_dir, alias=settings.alias)
+        app = load(target, **settings.loading)
         table = registry.route_table(app)
         found = findings(table, settings, report)
         rows = routes(app, found)
@@ -39,6 +47,18 @@ def run(target: str, settings: Settings, as_json: bool) -> int:
     else:
         print(text(rows, found))
     return EXIT_FOUND if found.problems else 0
+
+
+def show_routes(target: str | None, given: dict[str, Any], as_json: bool) -> int:
+    """Print the routes of an app, the lane that serves each, and why."""
+    settings, target = resolve(given), choose(target)
+    gil_watch.GILWatch().install()
+    inspection = Inspection(settings)
+    app = load_app(target, settings)
+    found = findings(registry.route_table(app), settings, inspection.report(app))
+    rows = routes(app, found)
+    print(json.dumps(rows, indent=2) if as_json else route_table(rows) or "The app has no routes that can be seen.")
+    return 0
 
 
 def routes(app: Any, found: Findings) -> list[dict[str, Any]]:
@@ -70,16 +90,27 @@ def routes(app: Any, found: Findings) -> list[dict[str, Any]]:
     return rows
 
 
+def route_table(rows: list[dict[str, Any]]) -> str:
+    table = []
+    for row in rows:
+        methods = "WebSocket" if row["kind"] == "websocket" else ", ".join(row["methods"]) or "any"
+        table.append((methods, row["path"], row["lane"], "compiled" if row["compiled"] else "-", row["reason"]))
+    return columns(("methods", "path", "lane", "", "reason"), table) if table else ""
+
+
 def text(rows: list[dict[str, Any]], found: Findings) -> str:
     parts = [extension_table(found.extensions)]
     if rows:
-        table = []
-        for row in rows:
-            methods = "WebSocket" if row["kind"] == "websocket" else ", ".join(row["methods"]) or "any"
-            table.append((methods, row["path"], row["lane"], "compiled" if row["compiled"] else "-", row["reason"]))
-        parts.append(columns(("methods", "path", "lane", "", "reason"), table))
+        parts.append(route_table(rows))
     if not gil_watch.free_threaded():
         parts.append("This interpreter has the GIL: only what is marked or named is in the gil lane.")
     if found.problems:
         parts.append("Needs a person:\n" + "\n".join(f"- {problem}" for problem in found.problems))
     return "\n\n".join(parts)
+
+
+AS_JSON = click.Option(["--json", "as_json"], is_flag=True, help="print JSON")
+commands = {
+    "check": settings_command("check", "say what of an app needs the GIL, and which lane serves each route", check, [AS_JSON]),
+    "routes": settings_command("routes", "the routes of an app and the lane of each", show_routes, [AS_JSON]),
+}

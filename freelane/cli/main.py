@@ -2,117 +2,98 @@
 
 from __future__ import annotations
 
-import argparse
+import importlib
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
-from typing import Any, NoReturn
+from typing import Any
 
-import freelane
-from freelane.errors import EXIT_CONFIG, ConfigError
+from freelane.errors import EXIT_CONFIG, EXIT_INTERRUPTED, ConfigError
 from freelane.gil_lane import start
-from freelane.settings import Settings, convert, flag, resolve
-from freelane.settings import kinds as setting_kinds
 
-
-class Parser(argparse.ArgumentParser):
-    """Reports a bad option as one line, like every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message} (see {self.prog} --help)")
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="freelane", description=freelane.__doc__, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"freelane {freelane.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    run = commands.add_parser("run", help="serve an app", description="Serve an ASGI app.", allow_abbrev=False)
-    add_settings(run)
-    check = commands.add_parser(
-        "check", help="say what of an app needs the GIL, and which lane serves each route",
-        description="Import an app in an interpreter that is thrown away, and say what `freelane run` would do with it. "
-        "Exits with 1 where something needs a person.", allow_abbrev=False,
-    )  # fmt: skip
-    check.add_argument("--json", action="store_true", help="print JSON")
-    add_settings(check)
-    commands.add_parser("bench", help="prove that answers are equal under other servers, then show what they cost")
-    return parser
-
-
-def add_settings(run: argparse.ArgumentParser) -> None:
-    run.add_argument("target", help="module:app or path/to/file.py:app")
-    kinds = setting_kinds()
-    for item in fields(Settings):
-        help = item.metadata["help"]
-        options: dict[str, Any] = {"dest": item.name, "default": argparse.SUPPRESS}
-        if kinds[item.name] is bool:
-            options["action"] = argparse.BooleanOptionalAction
-        elif kinds[item.name] is list:
-            options |= {"action": "append", "metavar": "NAME"}
-        else:
-            options["metavar"] = "N" if kinds[item.name] in (int, float) else "VALUE"
-            if item.metadata["choices"]:
-                options["metavar"] = "|".join(item.metadata["choices"])
-        shown = (
-            ""
-            if item.default in (None, "", False, MISSING)
-            else f" (default: {'yes' if item.default is True else item.default})"
-        )
-        run.add_argument(flag(item.name), help=help + shown, **options)
+# Each command's module, which has it as `command`, and its line in the help.
+COMMANDS = {
+    "run": ("freelane.cli.run", "serve an app"),
+    "dev": ("freelane.cli.run", "serve an app, and start it again when a file changes"),
+    "check": ("freelane.cli.check", "say what of an app needs the GIL, and which lane serves each route"),
+    "routes": ("freelane.cli.check", "the routes of an app and the lane of each"),
+    "bench": ("freelane.cli.bench", "prove that answers are equal under other servers, then show what they cost"),
+    "completion": ("freelane.cli.completion", "print the completion script of a shell"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Exit codes: 0, 1 for the app's own import error, 2 for a mistake, 3 for failed startup."""
+    """Run the command. Returns the exit code, of ``freelane.errors``."""
     words = sys.argv[1:] if argv is None else list(argv)
-    if words[:1] == ["bench"]:
-        from freelane.cli import bench  # what only this command needs stays unloaded
-
-        return bench.main(words[1:])
-    if argv is None and words[:1] == ["run"]:
+    if argv is None and words[:1] in (["run"], ["dev"]):
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server has its own: an end without a traceback
         start.keep_gil_off()
+    # Imported here: this process may just have been started over.
+    import click
+
     try:
-        arguments = vars(build_parser().parse_args(argv))
-        command = arguments.pop("command")
-        target = arguments.pop("target")
-        as_json = arguments.pop("json", False)
-        given = {
-            name: convert(name, value, flag(name)) if isinstance(value, str) else value for name, value in arguments.items()
-        }
-        settings = resolve(given)
-        # Imported here: what a start does not need, and what a mistake does not, stays out.
-        if command == "check":
-            from freelane.cli import check
-
-            return check.run(target, settings, as_json)
-        from freelane.server import constants, shutdown
-        from freelane.server.host import Server
-
-        constants.install()
-        server = Server(lambda: load_app(target, settings), settings, target)
-        code = server.run()
-        if server.deadline is not None:
-            shutdown.end_threads(code, server.deadline, interrupted=server.exit.interrupted)
-        return code
+        code = make_group().main(words, prog_name="freelane", standalone_mode=False)
     except ConfigError as exc:
         print(f"freelane: {exc}", file=sys.stderr)
+        return exc.code
+    except click.ClickException as exc:
+        where = getattr(getattr(exc, "ctx", None), "command_path", "freelane")
+        print(f"freelane: {one_line(exc.format_message())} (see {where} --help)", file=sys.stderr)
         return EXIT_CONFIG
+    except click.Abort:
+        return EXIT_INTERRUPTED
+    return code if isinstance(code, int) else 0
 
 
-def load_app(target: str, settings: Settings) -> Any:
-    import traceback
+def one_line(message: str) -> str:
+    return " ".join(message.split()).removesuffix(".")
 
-    from freelane.loader import load
 
-    try:
-        return load(target, factory=settings.factory, app_dir=settings.app_dir, alias=settings.alias)
-    except ConfigError:
-        raise
-    except Exception as exc:
-        # The app's own error: its traceback is what helps.
-        traceback.print_exc()
-        raise SystemExit(f"freelane: importing '{target}' failed: {type(exc).__name__}: {exc}") from None
+def make_group() -> Any:
+    """The commands, each imported when it is asked for."""
+    import click
+
+    import freelane
+
+    class Commands(click.Group):
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return list(COMMANDS)
+
+        def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+            if name not in COMMANDS:
+                return None
+            module = importlib.import_module(COMMANDS[name][0])
+            found: click.Command = module.commands[name] if hasattr(module, "commands") else module.command
+            return found
+
+        def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, short) for name, (_, short) in COMMANDS.items()])
+
+        def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+            try:
+                return super().resolve_command(ctx, args)
+            except click.UsageError as exc:
+                from freelane.settings.sources import near
+
+                if args and args[0] not in COMMANDS:
+                    raise click.UsageError(f"no command '{args[0]}'{near(args[0], COMMANDS)}", ctx) from exc
+                raise
+
+    @click.group(
+        cls=Commands,
+        help=freelane.__doc__,
+        invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog="Exit codes: 0, 1 for findings of check and bench, 2 for a mistake, 3 for a failed start, 130 for Ctrl-C.",
+    )
+    @click.version_option(freelane.__version__, prog_name="freelane", message="%(prog)s %(version)s")
+    @click.pass_context
+    def group(ctx: click.Context) -> None:
+        if ctx.invoked_subcommand is None:
+            click.echo(ctx.get_help())
+
+    return group
 
 
 if __name__ == "__main__":

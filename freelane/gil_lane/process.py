@@ -71,10 +71,10 @@ class Process:
     def start(self) -> Runtime:
         """Import the app, and run its startup."""
         spec = self.spec
-        app = load(spec["target"], factory=spec["factory"], app_dir=spec["app_dir"], alias=spec["alias"])
+        app = load(spec["target"], **spec["loading"])
         adapter_of(app).join_state(app, spec["state"])
         settings = Settings(
-            threads=spec["threads"], backlog=spec["backlog"], lifespan=spec["lifespan"],
+            threads=spec["threads"], threads_backlog=spec["backlog"], lifespan=spec["lifespan"],
             shutdown_timeout=spec["shutdown_timeout"], root_path=spec["root_path"],
         )  # fmt: skip
         # With its GIL on, a free-threaded build is slower at two computations in turns than at one by one.
@@ -118,7 +118,7 @@ def main() -> int:
     # The server says when to end; a terminal or service manager tells the whole group.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    logs.configure(spec["log_level"], spec["name"])
+    logs.configure(Settings(**spec["logging"]), spec["name"])
     socks = [socket.socket(fileno=fd) for fd in spec["fds"]]
     for sock in socks:
         sock.setblocking(False)

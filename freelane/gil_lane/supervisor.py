@@ -254,10 +254,10 @@ class Supervisor:
     def spec(self, name: str, fds: list[int]) -> bytes:
         settings = self.settings
         spec = {
-            "parent": os.getpid(), "name": name, "fds": fds, "target": self.target, "factory": settings.factory,
-            "app_dir": settings.app_dir, "lifespan": settings.lifespan, "threads": settings.threads,
-            "backlog": settings.backlog, "log_level": settings.log_level,
-            "shutdown_timeout": settings.shutdown_timeout, "alias": settings.alias, "state": self.state,
+            "parent": os.getpid(), "name": name, "fds": fds, "target": self.target,
+            "loading": settings.loading, "lifespan": settings.lifespan, "threads": settings.threads,
+            "backlog": settings.threads_backlog, "logging": settings.logging,
+            "shutdown_timeout": settings.patience, "state": self.state,
             "root_path": settings.root_path,
         }  # fmt: skip
         return json.dumps(spec).encode()
@@ -285,7 +285,7 @@ class Supervisor:
     def stop(self) -> None:
         """End every process: those that are done at once, the rest after ``--shutdown-timeout``."""
         self.stopping.set()
-        deadline = time.monotonic() + self.settings.shutdown_timeout
+        deadline = time.monotonic() + self.settings.patience
         processes = [process for slot in self.slots for process in list(slot.processes)]
         while any(not process.ended for process in processes) and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -17,8 +17,10 @@ class ForwardedHeaders:
     ``trusted`` is a comma-separated list of addresses, networks and literals, or ``*``.
     """
 
-    def __init__(self, trusted: str) -> None:
+    def __init__(self, trusted: str, uds: str | None = None) -> None:
         self.everyone = trusted.strip() == "*"
+        # The peers of a Unix socket have no address: they are trusted by its path, or by `*`.
+        self.unnamed = uds is not None and uds in [part.strip() for part in trusted.split(",")]
         self.literals: set[str] = set()
         self.addresses: set[ipaddress.IPv4Address | ipaddress.IPv6Address] = set()
         self.networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
@@ -35,7 +37,7 @@ class ForwardedHeaders:
         if self.everyone:
             return True
         if not host:
-            return False
+            return self.unnamed
         try:
             address = ipaddress.ip_address(host)
         except ValueError:

@@ -218,6 +218,13 @@ def serve(
         raise
 
 
+def http1_settings() -> HTTP1Settings:
+    """Granian's defaults for HTTP/1: ``header_read_timeout`` is milliseconds, and how long a connection may idle."""
+    from granian.http import HTTP1Settings
+
+    return HTTP1Settings()
+
+
 def new_signal() -> Any:
     """What stops a worker: ``signal.set()``, from any thread."""
     return rust.WorkerSignal()

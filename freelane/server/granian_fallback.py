@@ -33,7 +33,7 @@ def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> in
         uds=None if settings.uds is None else Path(settings.uds),
         interface=package.constants.Interfaces.RSGI,
         workers=settings.workers,
-        http=package.constants.HTTPModes(settings.http),
+        http=package.constants.HTTPModes(settings.http_versions),
         log_level=package.log.LogLevels(settings.log_level),
         log_access=settings.access_log,
         ssl_cert=None if settings.ssl_certfile is None else Path(settings.ssl_certfile),
@@ -41,7 +41,7 @@ def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> in
         ssl_key_password=settings.ssl_keyfile_password,
         ssl_ca=None if settings.ssl_ca_certs is None else Path(settings.ssl_ca_certs),
         ssl_client_verify=settings.ssl_client_verify,
-        workers_kill_timeout=settings.shutdown_timeout + LAST_STEPS,
+        workers_kill_timeout=settings.patience + LAST_STEPS,
     )
     applications: list[RSGIApplication] = []
 

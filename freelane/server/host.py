@@ -21,6 +21,7 @@ from freelane.server.crew import Crew
 from freelane.server.signals import Exit, Interrupted
 from freelane.server.worker import Worker
 from freelane.settings import Settings
+from freelane.settings.uvicorn import notes
 
 if TYPE_CHECKING:
     from freelane.gil_lane.metrics import Page
@@ -56,7 +57,9 @@ class Server:
     def run(self) -> int:
         """Raises ConfigError before anything was started; returns 0, or 3 if the app's startup failed."""
         settings = self.settings
-        logs.configure(settings.log_level)
+        logs.configure(settings)
+        for note in notes(settings):
+            logger.warning(note)
         if missing := granian.contract():
             from freelane.server import granian_fallback
 
@@ -64,13 +67,13 @@ class Server:
             self.deadline = time.monotonic()
             return code
         count = settings.workers * settings.loops
-        listener = sockets.bind(settings.host, settings.port, settings.uds, count, settings.tls)
+        listener = sockets.bind(settings, count)
         try:
             if settings.workers > 1:
                 return processes.Processes(
                     settings.workers,
                     lambda index, ready: self.serve_as_process(listener, index, ready),
-                    settings.shutdown_timeout,
+                    settings.patience,
                 ).run()
             return self.serve(listener, list(range(count)))
         finally:
@@ -174,7 +177,7 @@ class Server:
         """Stop serving: finish what runs, then return from ``run``. Callable from any thread."""
         if self.deadline is None:
             # An app that has not started has nothing to finish.
-            self.deadline = time.monotonic() + (0 if self.exit.starting else self.settings.shutdown_timeout)
+            self.deadline = time.monotonic() + (0 if self.exit.starting else self.settings.patience)
         for worker in self.workers:
             worker.stop()
 
@@ -185,7 +188,7 @@ class Server:
         workers = f"{settings.workers} worker{'' if settings.workers == 1 else 's'}"
         if settings.loops > 1:
             workers += f" of {settings.loops} loops"
-        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} | {} threads{} | {} | {}".format(
+        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} | {} threads{} | {} | access log {} | {}".format(
             __version__,
             platform.python_implementation(),
             platform.python_version(),
@@ -197,6 +200,7 @@ class Server:
             settings.threads,
             f" | {self.gil.describe()}" if self.gil is not None else "",
             in_force,
+            "on" if settings.access_log else "off",
             address,
         )
 

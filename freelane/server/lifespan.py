@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from typing import Any
 
 from freelane.errors import StartupError
@@ -29,13 +30,15 @@ class Lifespan:
         self.events: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self.task: asyncio.Task[None] | None = None
 
-    async def startup(self) -> None:
-        """Raises StartupError with the app's own words when startup fails."""
+    async def startup(self, required: bool = False) -> None:
+        """Raises StartupError with the app's own words when startup fails, or ``required`` and there is none."""
         self.task = asyncio.get_running_loop().create_task(self.run())
         await self.events.put({"type": "lifespan.startup"})
         await self.started.wait()
         if self.failure is not None:
             raise StartupError(self.failure)
+        if required and not self.supported:
+            raise StartupError("".join(traceback.format_exception(self.error)))
 
     def cancel(self) -> None:
         """Give up on an app that is still starting, on its loop's thread."""

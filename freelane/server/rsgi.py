@@ -65,7 +65,7 @@ class WrappedRuntime(Runtime):
         await self.shutdown()
 
     def finish(self) -> None:
-        self.loop.run_until_complete(self.stop(self.settings.shutdown_timeout))
+        self.loop.run_until_complete(self.stop(self.settings.patience))
         super().finish()
 
 
@@ -105,7 +105,7 @@ class RSGIApplication:
         if runtime is None or loop.is_closed():
             return
         if loop.is_running():
-            loop.create_task(runtime.stop(self.settings.shutdown_timeout))
+            loop.create_task(runtime.stop(self.settings.patience))
         else:
             runtime.finish()
 

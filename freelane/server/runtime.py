@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import importlib
 import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 from freelane.adapters.registry import Way, adapt
+from freelane.errors import ConfigError
 from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.threads.executor import Executor
 from freelane.fastcore.threads.loop_queue import LoopQueue
@@ -51,13 +53,13 @@ class Runtime:
         cls, app: Any, settings: Settings, name: str, loop: asyncio.AbstractEventLoop | None = None, cores: int = 0
     ) -> Runtime:
         """A runtime with threads called ``name``, on ``loop`` or a new one; ``cores`` as ``Executor`` takes it."""
-        loop = asyncio.new_event_loop() if loop is None else loop
-        return cls(app, settings, loop, LoopQueue(loop), Executor(settings.threads, settings.backlog, name, cores))
+        loop = make_loop(settings.loop) if loop is None else loop
+        return cls(app, settings, loop, LoopQueue(loop), Executor(settings.threads, settings.threads_backlog, name, cores))
 
     async def startup(self) -> None:
         """Run the app's startup. Raises StartupError."""
-        if self.settings.lifespan == "auto":
-            await self.lifespan.startup()
+        if self.settings.lifespan != "off":
+            await self.lifespan.startup(required=self.settings.lifespan == "on")
 
     def bind(self, kind: type[Gateway] = Gateway, **options: Any) -> Gateway:
         """Make the gateway, of ``kind`` with ``options``, and the way of its requests past the app's own layers."""
@@ -68,7 +70,7 @@ class Runtime:
             self.loop,
             lane=self.lane,
             state=self.lifespan.state,
-            context=contextvars.copy_context(),
+            context=contextvars.Context() if self.settings.reset_contextvars else contextvars.copy_context(),
             logger=logger,
             **options,
         )
@@ -92,6 +94,12 @@ class Runtime:
         while (waiting() or self.runs()) and time.monotonic() < deadline:
             await asyncio.sleep(LOOK)
 
+    def running(self) -> int:
+        """About how many requests and WebSockets are in progress; any thread may ask."""
+        executor = self.executor
+        there = 0 if executor is None else executor.busy_slots + executor.queued
+        return there + (0 if self.gateway is None else len(self.gateway.active))
+
     def runs(self) -> bool:
         """Whether requests or threads still work: a `def` background task is none of the ``active`` after its response."""
         if self.executor is not None and self.executor.busy_slots:
@@ -100,7 +108,7 @@ class Runtime:
 
     async def cut_off(self) -> None:
         """Cancel the requests that still run."""
-        await shutdown.cut_off(self.tasks(), self.settings.shutdown_timeout)
+        await shutdown.cut_off(self.tasks(), self.settings.patience)
 
     async def shutdown(self) -> None:
         """Run the app's shutdown, where its startup ran."""
@@ -118,3 +126,17 @@ class Runtime:
         if self.executor is not None:
             self.executor.shutdown()
         self.loop.close()
+
+
+def make_loop(wanted: str) -> asyncio.AbstractEventLoop:
+    """asyncio's loop, or what ``module:factory`` makes. Raises ConfigError."""
+    module, colon, name = wanted.partition(":")
+    if not colon:
+        return asyncio.new_event_loop()
+    try:
+        loop = getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError) as exc:
+        raise ConfigError(f"--loop {wanted} cannot be had: {exc}") from None
+    if not isinstance(loop, asyncio.AbstractEventLoop):
+        raise ConfigError(f"--loop {wanted} makes a {type(loop).__name__}, which is no event loop")
+    return loop

@@ -10,17 +10,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from freelane.fastcore.asgi import websocket
 from freelane.fastcore.asgi.head import HeadCheck
 from freelane.fastcore.asgi.websocket import WebSocketExchange
 from freelane.gil_lane import gil_watch
 from freelane.gil_lane.client import LaneClient
 from freelane.gil_lane.lane import GilLane
-from freelane.server import granian, logs, scheduling, shutdown
+from freelane.server import granian, scheduling, shutdown
 from freelane.server.forwarded import ForwardedHeaders
+from freelane.server.front import Front
+from freelane.server.observer import make_observer
 from freelane.server.runtime import Runtime
-from freelane.server.sockets import BACKLOG
+from freelane.server.sockets import CONNECTIONS
 from freelane.server.tcp_info import Connections
 from freelane.settings import Settings
+from freelane.settings.tls import PrivateKey, private_key
 
 logger = logging.getLogger("freelane.error")
 
@@ -65,13 +69,13 @@ class Worker:
         settings, runtime = self.settings, self.runtime
         assert runtime.lane is not None and runtime.executor is not None
         self.on_serving = on_serving
-        forwarded = ForwardedHeaders(settings.forwarded_allow_ips) if settings.proxy_headers else None
+        websocket.MAX_MESSAGE = settings.ws_max_size
+        forwarded = ForwardedHeaders(settings.forwarded_allow_ips, settings.uds) if settings.proxy_headers else None
         gateway = runtime.bind(
             rsgi=self.rsgi,
             root_path=settings.root_path,
-            # The peers of a Unix socket have no address: only `*` trusts them.
             forwarded=forwarded,
-            observer=self.observer(),
+            observer=make_observer(settings, self.rsgi),
             connections=Connections(self.port),
         )
         schedule = runtime.schedule
@@ -80,23 +84,27 @@ class Worker:
             schedule = self.gil.routes.schedule(client, self.rsgi, schedule)
         if not self.rsgi:
             schedule = HeadCheck(schedule, logger)
+        if Front.wanted(settings):
+            schedule = Front(schedule, settings, self.rsgi, runtime.running, self.stopping.is_set)
+        key = private_key(settings) if settings.tls else PrivateKey(None, None)
         options = granian.WorkerOptions(
             threads=min(runtime.executor.cores, settings.threads) + RESERVE if runtime.direct else 1,
-            backpressure=BACKLOG,
-            http=settings.http,
-            websockets=settings.http != "2",
+            backpressure=CONNECTIONS,
+            http=settings.http_versions,
+            websockets=settings.http_versions != "2" and settings.ws != "none",
             tls=granian.TLS(
                 settings.ssl_certfile,
-                settings.ssl_keyfile,
-                settings.ssl_keyfile_password,
+                key.path,
+                key.password,
                 "tls1.2",
                 settings.ssl_ca_certs,
-                settings.ssl_client_verify,
+                settings.ssl_client_verify or settings.ssl_cert_reqs == 2,
             ),
+            http1=http1_settings(settings),
         )
         try:
             granian.serve(
-                self.number, self.sock.fileno(), self.sock.family == socket.AF_UNIX, BACKLOG, self.rsgi,
+                self.number, self.sock.fileno(), self.sock.family == socket.AF_UNIX, settings.backlog, self.rsgi,
                 options, schedule, runtime.loop, runtime.lane, self.main, self.signal,
             )  # fmt: skip
             if self.gil_client is not None:
@@ -146,7 +154,7 @@ class Worker:
         await self.close_websockets()
         self.signal.set()
         # Granian has stopped once the last response is sent: background work may still run.
-        await self.runtime.drain(time.monotonic() + self.settings.shutdown_timeout, lambda: not stopped.done())
+        await self.runtime.drain(time.monotonic() + self.settings.patience, lambda: not stopped.done())
         if self.gil_client is not None:
             self.gil_client.close()
         await self.runtime.cut_off()
@@ -163,19 +171,15 @@ class Worker:
         """Begin to stop; callable from any thread and from a signal handler."""
         self.stopping.set()
 
-    def observer(self) -> Callable[[Any, int, list[Any]], None] | None:
-        settings = self.settings
-        if not (settings.access_log or settings.show_lanes):
-            return None
 
-        def observe(scope: Any, status: int, headers: list[Any]) -> None:
-            if settings.access_log:
-                logs.log_access(scope, status)
-            if settings.show_lanes:
-                lane, thread = scope.get("freelane.lane", ("loop", threading.current_thread().name))
-                gil = "on" if lane == "gil" or gil_watch.enabled() else "off"
-                for name, value in (("lane", lane), ("thread", thread), ("gil", gil)):
-                    pair = f"freelane-{name}", value
-                    headers.append(pair if self.rsgi else tuple(part.encode("ascii") for part in pair))
-
-        return observe
+def http1_settings(settings: Settings) -> Any:
+    """Granian's settings of HTTP/1, where an option changes them."""
+    idle, head = settings.timeout_keep_alive, settings.h11_max_incomplete_event_size
+    if idle is None and head is None:
+        return None
+    made = granian.http1_settings()
+    if idle is not None:
+        made.header_read_timeout = min(idle * 1000, 60_000)
+    if head is not None:
+        made.max_buffer_size = max(head, 8192)
+    return made

@@ -25,7 +25,7 @@ from freelane.settings import Settings
 
 START = 120.0
 # The settings that say how an app is imported, and what is known of it.
-NEEDED = ("factory", "app_dir", "alias", "gil", "gil_python")
+NEEDED = ("factory", "app_dir", "alias", "interface", "gil", "gil_python")
 MARKER = "freelane-report:"
 
 
@@ -148,7 +148,7 @@ def inspect_app(target: str, settings: Settings) -> Report:
     """Import the app here and look at it."""
     inspection = Inspection(settings)
     try:
-        app = load(target, factory=settings.factory, app_dir=settings.app_dir, alias=settings.alias)
+        app = load(target, **settings.loading)
     except BaseException as exc:
         if isinstance(exc, KeyboardInterrupt):
             raise

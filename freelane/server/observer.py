@@ -1,0 +1,62 @@
+"""What is added to each response as it starts, and what is logged of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from freelane.gil_lane import gil_watch
+from freelane.server import logs
+from freelane.settings import Settings
+
+Observer = Callable[[Any, int, list[Any]], None]
+
+
+def extra_headers(settings: Settings) -> list[tuple[str, str]]:
+    """Those of ``--header``; an empty Server in the place of Granian's, where none is wanted."""
+    pairs = [header.partition(":") for header in settings.headers]
+    headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
+    if not settings.server_header and "server" not in dict(headers):
+        headers.append(("server", ""))
+    return headers
+
+
+def make_observer(settings: Settings, rsgi: bool) -> Observer | None:
+    """What the gateway calls as a response starts, with headers that may be added to; None where there is nothing to do."""
+    parts: list[Observer] = []
+    headers = extra_headers(settings)
+    if headers:
+        pairs: list[Any] = list(headers)
+        if not rsgi:
+            pairs = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
+
+        def add_headers(scope: Any, status: int, headers: list[Any]) -> None:
+            headers[:0] = pairs
+
+        parts.append(add_headers)
+    if settings.access_log:
+        parts.append(lambda scope, status, headers: logs.log_access(scope, status))
+    if settings.show_lanes:
+        parts.append(lane_headers(rsgi))
+    if not parts:
+        return None
+    if len(parts) == 1:
+        return parts[0]
+
+    def observe(scope: Any, status: int, headers: list[Any]) -> None:
+        for part in parts:
+            part(scope, status, headers)
+
+    return observe
+
+
+def lane_headers(rsgi: bool) -> Observer:
+    def observe(scope: Any, status: int, headers: list[Any]) -> None:
+        lane, thread = scope.get("freelane.lane", ("loop", threading.current_thread().name))
+        gil = "on" if lane == "gil" or gil_watch.enabled() else "off"
+        for name, value in (("lane", lane), ("thread", thread), ("gil", gil)):
+            pair = f"freelane-{name}", value
+            headers.append(pair if rsgi else tuple(part.encode("ascii") for part in pair))
+
+    return observe
