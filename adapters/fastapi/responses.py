@@ -12,12 +12,15 @@ from fastapi.exceptions import ResponseValidationError
 from fastapi.responses import JSONResponse
 from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import ValidationError
+from pydantic_core import SchemaSerializer, to_json
 from starlette.responses import Response
 
 from freelane.adapters.compat import older_fastapi
 from freelane.adapters.compat.versions import find_optional
 from freelane.adapters.fastapi.handler import Handler
-from freelane.fastcore.json.plain import is_plain_json
+from freelane.adapters.fastapi.shapes import shape_of
+from freelane.adapters.fastapi.steps import located
+from freelane.fastcore.json.plain import plain_text
 
 NAMES_PLACES = older_fastapi.names_places()
 
@@ -86,7 +89,7 @@ NOTHING = SimpleNamespace(status_code=None)
 
 def is_json(handler: Handler) -> bool:
     """Whether the response is JSON as FastAPI makes it by itself."""
-    return handler.response_class is JSONResponse and (handler.default_class or handler.response_field is None)
+    return handler.response_class is JSONResponse
 
 
 def json_headers(status_code: int) -> tuple[bytes, bytes] | None:
@@ -107,12 +110,11 @@ def json_bytes_response(content: bytes, **arguments: Any) -> Response:
 def json_content(handler: Handler, serialize: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bytes]:
     """``(request, value) -> body`` for a JSON response."""
     if handler.response_field is not None:
-        return serialize
+        return serialize if handler.default_class else shaped(handler, lambda *given: encode(serialize(*given)).encode("utf-8"))
 
     def content(request: Any, value: Any) -> bytes:
-        if not is_plain_json(value):
-            value = jsonable_encoder(value)
-        return encode(value).encode("utf-8")
+        text = plain_text(value, True)
+        return encode(jsonable_encoder(value)).encode("utf-8") if text is None else text
 
     return content
 
@@ -128,11 +130,40 @@ def serializer(handler: Handler, endpoint_context: Callable[[Any], Any]) -> Call
     def serialize(request: Any, value: Any) -> Any:
         try:
             checked = validate(value, from_attributes=True)
-        except ValidationError:
-            checked, errors = field.validate(value, {}, loc=("response",))
-            if errors:
-                where = {"endpoint_ctx": endpoint_context(request)} if NAMES_PLACES else {}
-                raise ResponseValidationError(errors=errors, body=value, **where) from None
+        except ValidationError as exc:
+            where = {"endpoint_ctx": endpoint_context(request)} if NAMES_PLACES else {}
+            errors = located(exc, ("response",))
+            raise ResponseValidationError(errors=errors, body=value, **where) from None
         return write(checked, **dump)
 
-    return serialize
+    return shaped(handler, serialize) if handler.default_class else serialize
+
+
+def shaped(handler: Handler, rest: Callable[[Any, Any], bytes]) -> Callable[[Any, Any], bytes]:
+    """``rest``, which gives the JSON of a value of the response model, with a shorter way where the value allows it."""
+    flags = {name: handler.dump[name] for name in ("by_alias", "exclude_none", "exclude_unset")}
+    schema = field_schema(handler.response_field)
+    write, exponents = (pydantic_text, to_json) if handler.default_class else (library_text, None)
+    shape = None if schema is None else shape_of(schema, handler.dump, lambda *found: write(*found, flags), exponents)
+    if shape is None:
+        return rest
+    text = shape.text
+
+    def written(request: Any, value: Any) -> bytes:
+        body = text(value)
+        return rest(request, value) if body is None else body
+
+    return written
+
+
+def field_schema(field: Any) -> Any:
+    """The core schema of a response field; None where more than that decides."""
+    return field._type_adapter.core_schema if getattr(field, "config", None) is None else None
+
+
+def pydantic_text(serializer: SchemaSerializer, value: Any, flags: dict[str, Any]) -> bytes:
+    return serializer.to_json(value, warnings="error", **flags)
+
+
+def library_text(serializer: SchemaSerializer, value: Any, flags: dict[str, Any]) -> bytes:
+    return encode(serializer.to_python(value, mode="json", warnings="error", **flags)).encode("utf-8")

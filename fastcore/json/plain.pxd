@@ -2,4 +2,4 @@
 
 cpdef object loads(bytes text)
 cpdef object read(bytes text, bint constants, object rest)
-cpdef bint is_plain_json(object value, int depth=*) except -1
+cpdef bytes plain_text(object value, bint encoded=*)

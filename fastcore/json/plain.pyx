@@ -2,10 +2,11 @@
 """JSON (RFC 8259) by the standard library, with less on the way to it and back."""
 import json
 
-cimport cython
-from cpython.dict cimport PyDict_Next
-from cpython.object cimport PyObject
+from cpython.dict cimport PyDict_Items
+from cpython.sequence cimport PySequence_Tuple
 from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
+
+from freelane.fastcore.json.text cimport Text
 
 # Deeper values, and values that contain themselves, are left to who converts.
 cdef int DEEPEST = 64
@@ -36,47 +37,61 @@ cpdef object read(bytes text, bint constants, object rest):
     return rest(text)
 
 
-cpdef bint is_plain_json(object value, int depth=0) except -1:
-    """Whether ``value`` is made of exact dict (with ``str`` keys), list, tuple, str, int, float, bool and None.
+cpdef bytes plain_text(object value, bint encoded=False):
+    """``json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()``, or None.
 
-    Keys that begin with ``_sa`` count as no: encoders that know SQLAlchemy leave those out.
+    Of values that are made of exact dict (with ``str`` keys), list, tuple, str, int, float, bool and
+    None, as far as the library says nothing else to them; None for all others. ``encoded``: keys that
+    begin with ``_sa`` count as others, since encoders that know SQLAlchemy leave those out.
     """
-    cdef PyObject* key
-    cdef PyObject* item
-    cdef Py_ssize_t at = 0
-    cdef list inner = None
+    cdef Text text = Text.__new__(Text)
+    return text.taken() if write(text, value, encoded, 0) else None
+
+
+cdef bint write(Text text, object value, bint encoded, int depth) except -1:
+    cdef bint first = True
     kind = type(value)
-    if kind is str or kind is int or value is None or kind is float or kind is bool:
+    if kind is str:
+        return text.put_str(<str>value)
+    if kind is int:
+        return text.put_int(value)
+    if value is None:
+        text.put("null", 4)
+        return True
+    if kind is float:
+        return text.put_float(<double>value)
+    if kind is bool:
+        if value is True:
+            text.put("true", 4)
+        else:
+            text.put("false", 5)
         return True
     if depth >= DEEPEST:
         return False
     if kind is dict:
-        # Within the section, which a lock taken inside it would suspend, leaves are looked at only:
-        # what `key` and `item` borrow from is the dict as it is until then.
-        with cython.critical_section(value):
-            while PyDict_Next(value, &at, &key, &item):
-                if type(<object>key) is not str or starts_with_sa(<object>key):
-                    return False
-                kind = type(<object>item)
-                if kind is str or kind is int or <object>item is None or kind is float or kind is bool:
-                    continue
-                if inner is None:
-                    inner = []
-                inner.append(<object>item)
-        if inner is not None:
-            for element in inner:
-                if not is_plain_json(element, depth + 1):
-                    return False
-        return True
-    if kind is list:
-        for element in (<list>value).copy():  # another thread may have it too
-            if not is_plain_json(element, depth + 1):
+        text.put_char(b"{")
+        for key, item in PyDict_Items(value):  # as the library: another thread may change it
+            if type(key) is not str or encoded and starts_with_sa(key):
                 return False
-        return True
-    if kind is tuple:
-        for element in <tuple>value:
-            if not is_plain_json(element, depth + 1):
+            if not first:
+                text.put_char(b",")
+            first = False
+            if not text.put_str(<str>key):
                 return False
+            text.put_char(b":")
+            if not write(text, item, encoded, depth + 1):
+                return False
+        text.put_char(b"}")
+        return True
+    if kind is list or kind is tuple:
+        text.put_char(b"[")
+        for item in PySequence_Tuple(value):
+            if not first:
+                text.put_char(b",")
+            first = False
+            if not write(text, item, encoded, depth + 1):
+                return False
+        text.put_char(b"]")
         return True
     return False
 

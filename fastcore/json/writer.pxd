@@ -1,4 +1,6 @@
 # JSON text of Python values. A Writer belongs to one call and one thread; nothing is shared.
+from freelane.fastcore.json.text cimport Text
+
 cdef enum:
     DEPTH = 256
 
@@ -8,15 +10,9 @@ cdef struct Level:
     Level* outer      # NULL for the outermost
     int depth
 
-cdef class Writer:
-    cdef char* data
-    cdef Py_ssize_t size
-    cdef Py_ssize_t capacity
+cdef class Writer(Text):
     cdef object convert
 
-    cdef int reserve(self, Py_ssize_t more) except -1
-    cdef int put(self, const char* text, Py_ssize_t size) except -1
-    cdef int put_char(self, char letter) except -1
     cdef int write(self, object value, Level* outer) except -1
     cdef int write_text(self, str value) except -1
     cdef int write_int(self, object value) except -1

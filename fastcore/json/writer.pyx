@@ -2,29 +2,7 @@
 """JSON (RFC 8259) of Python values, with errors that say where in the value they are."""
 from collections.abc import Mapping
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.long cimport PyLong_AsLongLongAndOverflow
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from libc.stdio cimport snprintf
-from libc.string cimport memcpy, strlen
-
-cdef extern from "Python.h":
-    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
-    char* PyOS_double_to_string(double value, char code, int precision, int flags, int* kind) except NULL
-    int Py_DTSF_ADD_DOT_0
-
-# What follows a backslash for a byte that cannot stand for itself; 1 asks for \u00XX.
-cdef unsigned char ESCAPE[256]
-cdef int index
-for index in range(256):
-    ESCAPE[index] = 1 if index < 32 else 0
-ESCAPE[8] = b"b"
-ESCAPE[9] = b"t"
-ESCAPE[10] = b"n"
-ESCAPE[12] = b"f"
-ESCAPE[13] = b"r"
-ESCAPE[34] = b'"'
-ESCAPE[92] = b"\\"
+from freelane.fastcore.json.text cimport Text
 
 
 class JSONError(ValueError):
@@ -38,37 +16,9 @@ class JSONError(ValueError):
         return f"{self.reason} at ${self.path}"
 
 
-cdef class Writer:
+cdef class Writer(Text):
     def __cinit__(self, convert):
         self.convert = convert
-
-    def __dealloc__(self):
-        PyMem_Free(self.data)
-
-    cdef int reserve(self, Py_ssize_t more) except -1:
-        cdef Py_ssize_t capacity
-        cdef char* data
-        if self.size + more <= self.capacity:
-            return 0
-        capacity = max(self.size + more, self.capacity * 2, 256)
-        data = <char*>PyMem_Realloc(self.data, capacity)
-        if data is NULL:
-            raise MemoryError()
-        self.data = data
-        self.capacity = capacity
-        return 0
-
-    cdef int put(self, const char* text, Py_ssize_t size) except -1:
-        self.reserve(size)
-        memcpy(self.data + self.size, text, size)
-        self.size += size
-        return 0
-
-    cdef int put_char(self, char letter) except -1:
-        self.reserve(1)
-        self.data[self.size] = letter
-        self.size += 1
-        return 0
 
     cdef int write(self, object value, Level* outer) except -1:
         cdef Level level
@@ -94,62 +44,20 @@ cdef class Writer:
         return self.write_other(value, outer)
 
     cdef int write_text(self, str value) except -1:
-        cdef Py_ssize_t size = 0, i = 0, start = 0
-        cdef const unsigned char* text
-        cdef unsigned char escape
-        cdef char hexadecimal[7]
-        try:
-            text = <const unsigned char*>PyUnicode_AsUTF8AndSize(value, &size)
-        except UnicodeEncodeError:  # lone surrogates, which UTF-8 has no form for
-            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            text = <const unsigned char*>PyUnicode_AsUTF8AndSize(value, &size)
-        self.reserve(size + 2)
-        self.put_char(b'"')
-        while i < size:
-            escape = ESCAPE[text[i]]
-            if escape:
-                self.put(<const char*>text + start, i - start)
-                if escape == 1:
-                    snprintf(hexadecimal, 7, "\\u%04x", <int>text[i])
-                    self.put(hexadecimal, 6)
-                else:
-                    self.put_char(b"\\")
-                    self.put_char(<char>escape)
-                start = i + 1
-            i += 1
-        self.put(<const char*>text + start, size - start)
-        return self.put_char(b'"')
+        if not self.put_str(value):  # lone surrogates, which UTF-8 has no form for
+            self.put_str(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        return 0
 
     cdef int write_int(self, object value) except -1:
-        cdef int overflow = 0
-        cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
-        cdef unsigned long long rest
-        cdef char text[20]
-        cdef int start = 20
-        if overflow:
+        if not self.put_int(value):
             # Readers keep 64 bits or fewer of a number; as text none are lost.
-            return self.write_text(int.__repr__(value))
-        rest = -<unsigned long long>number if number < 0 else <unsigned long long>number
-        while True:
-            start -= 1
-            text[start] = <char>(48 + rest % 10)
-            rest //= 10
-            if rest == 0:
-                break
-        if number < 0:
-            start -= 1
-            text[start] = 45  # -
-        return self.put(text + start, 20 - start)
+            self.write_text(int.__repr__(value))
+        return 0
 
     cdef int write_float(self, double value) except -1:
-        cdef char* text
-        if value != value or value - value != 0:
+        if not self.put_float(value):
             raise JSONError("JSON does not support NaN or Infinity")
-        text = PyOS_double_to_string(value, b"r", 0, Py_DTSF_ADD_DOT_0, NULL)
-        try:
-            return self.put(text, strlen(text))
-        finally:
-            PyMem_Free(text)
+        return 0
 
     cdef int write_pairs(self, object pairs, Level* level) except -1:
         cdef bint first = True
@@ -250,4 +158,4 @@ cpdef bytes dumps(object value, object convert=None):
     """
     cdef Writer writer = Writer(convert)
     writer.write(value, NULL)
-    return PyBytes_FromStringAndSize(writer.data, writer.size)
+    return writer.taken()
