@@ -100,11 +100,7 @@ def stopped(directory: Path, way: str) -> tuple[int, str]:
 
 
 # The end takes up to 30 s where something is waited for that uvicorn does not wait for; `stop` gives 20.
-# An open fault, not a known difference: the process ended once with SIGABRT, on free-threaded 3.13.
-ABORTED_ONCE = pytest.param("as_exits", marks=pytest.mark.xfail(strict=False, reason="aborted once on 3.13t, cause not found"))
-
-
-@pytest.mark.parametrize("way", ["as_import", ABORTED_ONCE, "lifespan", "loop"])
+@pytest.mark.parametrize("way", ["as_import", "as_exits", "lifespan", "loop"])
 def test_a_handler_of_the_apps_own(tmp_path: Path, way: str) -> None:
     code, output = stopped(tmp_path, way)
     assert code == 0

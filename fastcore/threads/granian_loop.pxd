@@ -4,4 +4,4 @@ from freelane.fastcore.threads.loop_queue cimport LoopQueue
 cdef class GranianLoop:
     cdef readonly object loop
     cdef readonly LoopQueue lane
-    cdef object main
+    cdef object run

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Self
 
 from typing_extensions import disjoint_base
@@ -11,7 +11,7 @@ class GranianLoop:
     loop: asyncio.AbstractEventLoop
     lane: LoopQueue
     def __new__(
-        cls, loop: asyncio.AbstractEventLoop, lane: LoopQueue, main: Callable[[Any], Coroutine[Any, Any, Any]]
+        cls, loop: asyncio.AbstractEventLoop, lane: LoopQueue, run: Callable[[asyncio.Future[None]], object]
     ) -> Self: ...
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None: ...
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None: ...

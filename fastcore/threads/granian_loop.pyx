@@ -4,16 +4,16 @@ from freelane.fastcore.threads.body_reader cimport BodyReader
 
 
 cdef class GranianLoop:
-    """Has the methods of ``loop`` that Granian calls; ``main(stopped)`` is the coroutine function it runs.
+    """Has the methods of ``loop`` that Granian calls; ``run(stopped)`` runs it until the future is done.
 
     Granian wakes the loop once for every awaitable it completes. Here those callbacks join
     the lane's batch, and those that need no loop run where Granian is.
     """
 
-    def __cinit__(self, object loop, LoopQueue lane not None, object main):
+    def __cinit__(self, object loop, LoopQueue lane not None, object run):
         self.loop = loop
         self.lane = lane
-        self.main = main
+        self.run = run
 
     def call_soon_threadsafe(self, callback, *args, context=None):
         """``callback(*args)`` soon; any thread may call this."""
@@ -31,7 +31,7 @@ cdef class GranianLoop:
         return self.loop.create_future()
 
     def run_until_complete(self, stopped):
-        return self.loop.run_until_complete(self.main(stopped))
+        return self.run(stopped)
 
     def __getattr__(self, name):
         return getattr(self.loop, name)

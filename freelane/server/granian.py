@@ -201,21 +201,31 @@ def serve(
         tls.client_verify,
         (None, None),
     )
-    proxy = GranianLoop(loop, lane, main)
+    failures: list[BaseException] = []
+
+    def run(stopped: asyncio.Future[None]) -> None:
+        for awaited in (loop.create_task(main(stopped)), stopped):
+            while not awaited.done():
+                try:
+                    loop.run_until_complete(awaited)
+                except BaseException as exc:
+                    # A handler of the app's that raises SystemExit, for one. Granian ends first: it aborts
+                    # where what it still serves is dropped.
+                    failures.append(exc)
+                    signal.set()
+
+    proxy = GranianLoop(loop, lane, run)
     scheduler = Scheduler(proxy, schedule)
-    run = worker.serve_mtr_uds if uds else worker.serve_mtr
-    if not SERVE_RETURNS:
-        run(scheduler, proxy, signal)
-        return
-    stopped = loop.create_future()
-    signal.add_cb(lambda: loop.call_soon_threadsafe(stopped.set_result, None))
-    run(scheduler, proxy, signal)
-    try:
-        loop.run_until_complete(main(stopped))
-    except BaseException:
-        # A handler of the app's that raises SystemExit, for one: nobody serves any more.
-        signal.set()
-        raise
+    begin = worker.serve_mtr_uds if uds else worker.serve_mtr
+    if SERVE_RETURNS:
+        stopped = loop.create_future()
+        signal.add_cb(lambda: loop.call_soon_threadsafe(stopped.set_result, None))
+        begin(scheduler, proxy, signal)
+        run(stopped)
+    else:
+        begin(scheduler, proxy, signal)
+    if failures:
+        raise failures[0]
 
 
 def http1_settings() -> HTTP1Settings:
