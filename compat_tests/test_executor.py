@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -45,6 +46,22 @@ def test_result_reaches_a_loop_through_its_lane(executor: Executor) -> None:
 
     results, lane = asyncio.run(main())
     assert results == [n * n for n in range(8)]
+
+
+def test_what_a_signal_handler_raises_loses_nothing_that_was_posted() -> None:
+    loop = asyncio.new_event_loop()
+    lane, seen = LoopQueue(loop), list[int]()
+    try:
+        for callback, value in ((sys.exit, 3), (seen.append, 1)):
+            lane.post(callback, value)
+        with pytest.raises(SystemExit):
+            loop.run_forever()
+        lane.post(seen.append, 2)
+        lane.post(lambda _: loop.stop(), None)
+        loop.run_forever()
+    finally:
+        loop.close()
+    assert seen == [1, 2]
 
 
 def test_exception_is_raised_where_it_is_awaited(executor: Executor) -> None:

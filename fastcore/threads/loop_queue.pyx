@@ -48,6 +48,7 @@ cdef class LoopQueue:
         """Run what is queued. Called by the loop only."""
         cdef list batch
         cdef tuple item
+        cdef Py_ssize_t begun = 0
         with self.lock:
             batch = self.items
             if not batch:
@@ -56,18 +57,26 @@ cdef class LoopQueue:
             self.items = []
         self.wakeups += 1
         self.posted += len(batch)
-        for item in batch:
-            try:
-                item[0](item[1])
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as exc:
-                self.loop.call_exception_handler({
-                    "message": f"Exception in loop lane callback {item[0]!r}",
-                    "exception": exc,
-                })
-        # Stay armed: the loop comes back by itself, and the posts until then need no wake-up.
-        self.loop.call_soon(self.drain, context=self.drain_context)
+        try:
+            for item in batch:
+                begun += 1
+                try:
+                    item[0](item[1])
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as exc:
+                    self.loop.call_exception_handler({
+                        "message": f"Exception in loop lane callback {item[0]!r}",
+                        "exception": exc,
+                    })
+            # Stay armed: the loop comes back by itself, and the posts until then need no wake-up.
+            self.loop.call_soon(self.drain, context=self.drain_context)
+        except BaseException:
+            # What a signal handler raises leaves the loop, which may run again: what is left is for that.
+            with self.lock:
+                self.items = batch[begun:] + self.items
+            self.loop.call_soon_threadsafe(self.drain, context=self.drain_context)
+            raise
 
     def close(self):
         """Refuse further posts; what is queued is still drained by the loop."""
