@@ -37,7 +37,8 @@ class RouteTable:
 
     ``everywhere`` is code that runs for every request (middleware, exception handlers),
     ``startup`` what runs in the lifespan. ``unreadable`` names what could not be read.
-    ``root_path`` is what the app itself takes off the front of a path.
+    ``root_path`` is what the app itself takes off the front of a path. ``state`` is what ``app.state``
+    holds, the mounted apps' included.
     ``copes`` says that the framework can serve what it marks for the gil lane without one.
     """
 
@@ -49,6 +50,7 @@ class RouteTable:
     unreadable: tuple[str, ...] = ()
     copes: bool = False
     root_path: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

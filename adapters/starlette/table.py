@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRo
 from starlette.staticfiles import StaticFiles
 
 from freelane.adapters.route_model import KINDS, RouteEntry, RouteTable, methods_of
-from freelane.adapters.starlette.routes import mounted
+from freelane.adapters.starlette.routes import mounted, mounted_apps
 
 
 def route_table(app: Starlette) -> RouteTable:
@@ -28,7 +28,14 @@ def route_table(app: Starlette) -> RouteTable:
         startup=(getattr(app.router, "lifespan_context", None), *getattr(app.router, "on_startup", ())),
         unreadable=tuple(unreadable),
         root_path=getattr(app, "root_path", "") or "",  # FastAPI's
+        state={name: value for each in (*mounted_apps(app.routes), app) for name, value in state_of(each).items()},
     )
+
+
+def state_of(app: Starlette) -> dict[str, Any]:
+    """What ``app.state`` holds."""
+    values = getattr(getattr(app, "state", None), "_state", None)
+    return dict(values) if isinstance(values, dict) else {}
 
 
 def values_of(middleware: Any) -> list[Any]:

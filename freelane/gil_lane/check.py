@@ -10,7 +10,7 @@ from freelane.adapters.route_model import RouteTable
 from freelane.gil_lane import gil_watch
 from freelane.gil_lane.detect.extensions import Extension
 from freelane.gil_lane.detect.report import Report
-from freelane.gil_lane.lane import choose
+from freelane.gil_lane.lane import choose, together
 from freelane.gil_lane.routes import GilRoutes
 from freelane.settings import Settings
 
@@ -65,9 +65,11 @@ def problems(routes: GilRoutes, settings: Settings, report: Report) -> Iterable[
                 f"{finding.path}: {finding.reason}. It goes to the gil lane; say so with @freelane.gil, or write what it "
                 "uses so that it can be read."
             )
+    if report.together and settings.gil_auto == "on":
+        yield together(report)
     if routes.everything:
         yield f"every request goes to the gil lane, because code around every route reaches it: {routes.everything}."
-    if report.startup:
+    if report.startup and not report.together:
         chain = " -> ".join(report.startup)
         yield f"the lifespan reaches {chain}, and runs in the main process too: load it where the endpoint uses it."
     for name in routes.table.unreadable:

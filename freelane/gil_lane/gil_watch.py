@@ -33,6 +33,8 @@ class GILWatch:
 
     def __init__(self) -> None:
         self.module: str | None = None
+        # Why we turned it on ourselves, or would have.
+        self.reason: str | None = None
         self.lock = threading.Lock()
         self.reported = False
         # Names of modules seen before, to find those that come while serving.
@@ -55,6 +57,8 @@ class GILWatch:
         """One line for people."""
         if not free_threaded():
             return "GIL on (this is not a free-threaded build)"
+        if self.reason:
+            return f"GIL {'ON' if enabled() else 'off, kept off by -X gil=0, unsafely'}: {self.reason}"
         if not enabled():
             return "GIL off, kept off by -X gil=0" if kept_off() else "GIL off"
         if self.module:
@@ -66,7 +70,7 @@ class GILWatch:
         if kept_off():
             return self.late_import()
         with self.lock:
-            if self.reported or not free_threaded() or not enabled():
+            if self.reported or self.reason or not free_threaded() or not enabled():
                 return None
             self.reported = True
         return (

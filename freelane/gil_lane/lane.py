@@ -96,11 +96,13 @@ def choose(table: RouteTable, settings: Settings, report: Report | None) -> GilR
         raise ConfigError(f"--gil '{unknown[0]}' is no endpoint of this app: {known_names(table, unknown[0])}")
     everything = None
     if report is not None and settings.gil_auto == "on":
-        everything = " -> ".join(report.everywhere) if report.everywhere else None
+        everything = " -> ".join(report.everywhere) if report.everywhere and not report.together else None
         found = {(route.kind, route.path, tuple(route.methods or ())): route for route in report.routes}
         for index, entry in enumerate(table.entries):
             route = found.get((entry.kind, entry.path, entry.methods or ()))
             if route is None or entry.endpoint is None:
+                continue
+            if report.together and not (route.chain and route.chain[-1] in extensions):
                 continue
             if route.chain:
                 reasons.setdefault(index, " -> ".join(route.chain))
@@ -111,22 +113,42 @@ def choose(table: RouteTable, settings: Settings, report: Report | None) -> GilR
     return GilRoutes(table, reasons, globs, everything)
 
 
-def tell(routes: GilRoutes, report: Report | None) -> None:
+def tell(routes: GilRoutes | None, report: Report | None) -> None:
     """Log what was found by itself: a person should know, and may know better."""
-    if report is None:
+    if report is None or (routes is None and not report.together):
         return
     for item in report.unsafe:
         logger.info("%s %s (%s).", item.name, item.state, item.file or "only in the gil lane")
+    if report.together:
+        text = together(report)
+        logger.warning("%s%s", text[0].upper(), text[1:])
+    if routes is None:
+        return
     if routes.everything:
         logger.warning("Every request goes to the gil lane: %s.", routes.everything)
     for index, reason in sorted(routes.reasons.items()):
         level = logging.WARNING if reason.startswith("cannot be decided") else logging.INFO
         logger.log(level, "%s is in the gil lane: %s.", routes.table.entries[index].path, reason)
-    if report.startup:
+    if report.startup and not report.together:
         logger.warning(
             "The app's lifespan reaches %s, and runs in the main process as well, before it serves.",
             " -> ".join(report.startup),
         )
+
+
+def together(report: Report) -> str:
+    """Why the whole app is to have the GIL on, and what would free it."""
+    return (
+        f"the whole app is served with the GIL on: routes that need {needing(report)} share with the rest "
+        f"{'; '.join(report.together)}. A release of it that supports free threading would free the app, or keep what is "
+        "shared outside of the process, or mark the routes that belong together with @freelane.gil."
+    )
+
+
+def needing(report: Report) -> str:
+    """What needs the GIL."""
+    later = sorted({route.chain[-1] for route in report.routes if route.chain})
+    return ", ".join([item.name for item in report.unsafe] or later)
 
 
 def known_names(table: RouteTable, name: str) -> str:

@@ -35,9 +35,17 @@ def begin(settings: Any) -> Any:
     return Inspection(settings)
 
 
-def settle(needed: bool) -> None:
-    """The app is known: keep the GIL off where the gil lane serves what asks for it, else let who asks have it."""
-    if not needed:
+def settle(needed: bool, together: bool) -> None:
+    """The app is known: keep the GIL off where the gil lane serves what asks for it, else let who asks have it.
+
+    ``together``: turn it on, for an app that cannot be served in parts. What somebody else decided stays.
+    """
+    if together:
+        if OURS in sys._xoptions or "gil" not in sys._xoptions and not os.environ.get("PYTHON_GIL"):
+            from freelane.fastcore.threads import gil
+
+            gil.turn_on()
+    elif not needed:
         let_go()
 
 

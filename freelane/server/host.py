@@ -15,7 +15,7 @@ from freelane.adapters.registry import rsgi_obstacle
 from freelane.errors import EXIT_STARTUP, ConfigError, StartupError
 from freelane.fastcore.version import __version__
 from freelane.gil_lane import gil_watch, start
-from freelane.gil_lane.lane import GilLane, plan, tell
+from freelane.gil_lane.lane import GilLane, needing, plan, tell
 from freelane.server import granian, logs, processes, scheduling, shutdown, sockets
 from freelane.server.crew import Crew
 from freelane.server.signals import Exit, Interrupted
@@ -113,10 +113,12 @@ class Server:
         report = inspection.report(apps[0]) if inspection is not None else None
         rsgi, transport = choose_transport(apps[0], settings.transport)
         self.gil = plan(apps[0], settings, self.target, report)
-        start.settle(self.gil is not None or report is not None and bool(report.unsafe))
+        start.settle(self.gil is not None or report is not None and bool(report.unsafe), bool(report and report.together))
+        if report is not None and report.together:
+            self.watch.reason = f"{needing(report)} needs it, and routes share {'; '.join(report.together)}"
         if self.gil is not None:
             self.gil.share(len(indexes))
-            tell(self.gil.routes, report)
+        tell(self.gil.routes if self.gil is not None else None, report)
         self.workers = [
             Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil)
             for index, app in zip(indexes, apps)

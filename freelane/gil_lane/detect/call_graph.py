@@ -13,9 +13,10 @@ import inspect
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from opcode import opmap
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 from freelane.gil_lane.detect.import_graph import ImportGraph, is_framework, is_own
@@ -31,6 +32,7 @@ LOAD_SMALL_INT = opmap.get("LOAD_SMALL_INT", -1)  # 3.14
 
 DYNAMIC = {"eval", "exec", "import_module", "__import__"}
 PLAIN = (str, bytes, int, float, complex, bool, type(None), range, slice)
+CONTAINERS = (list, tuple, set, frozenset, dict, deque)
 
 
 @dataclass(slots=True)
@@ -47,10 +49,11 @@ class Node:
     - ``edges``: what it leads to, each with the names that a chain gets on the way.
     - ``tail``: the modules from here to an extension that needs the GIL, where there is one.
     - ``doubts``: what of it could not be followed; ``states``: functions that read ``.state``.
+    - ``slots``: names in modules that a function reads, as (module, name); ``names``: every name in its code.
     - ``distance``: edges to the nearest node with a tail, and ``doubt_distance`` to one with doubts.
     """
 
-    __slots__ = ("value", "attributes", "edges", "tail", "doubts", "states", "distance", "doubt_distance")
+    __slots__ = ("value", "attributes", "edges", "tail", "doubts", "states", "slots", "names", "distance", "doubt_distance")
 
     def __init__(self, value: Any, attributes: frozenset[str] | None) -> None:
         self.value = value
@@ -59,6 +62,8 @@ class Node:
         self.tail: tuple[str, ...] | None = None
         self.doubts: list[str] = []
         self.states: list[str] = []
+        self.slots: set[tuple[str, str]] = set()
+        self.names: set[str] = set()
         self.distance: int | None = None
         self.doubt_distance: int | None = None
 
@@ -66,20 +71,29 @@ class Node:
 class Reach:
     """Answers for one app. ``unsafe`` are the names of extension modules that need the GIL.
 
-    ``later(name)`` is the chain from a module that is not imported yet to such an extension.
+    ``later(name)`` is the chain from a module that is not imported yet to such an extension. ``state``
+    is what ``app.state`` holds.
     Every object is read once, whatever the number of endpoints that lead to it.
     """
 
     def __init__(
-        self, graph: ImportGraph, unsafe: set[str], later: Callable[[str], tuple[str, ...] | None] = lambda name: None
+        self,
+        graph: ImportGraph,
+        unsafe: set[str],
+        later: Callable[[str], tuple[str, ...] | None] = lambda name: None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         self.unsafe = unsafe
         self.later = later
+        self.state = dict(state or {})
         self.nodes: dict[tuple[int, frozenset[str] | None], Node] = {}
         self.pending: list[Node] = []
         self.behind = graph.behind(unsafe)
         self.unloaded: dict[str, Unloaded] = {}
         self.truncated = False
+        # Of the last verdicts: the node of each group's roots, and of the lifespan's.
+        self.groups: list[list[Node]] = []
+        self.startup: list[Node] = []
 
     def verdicts(self, groups: Iterable[tuple[Any, ...]], state: tuple[Any, ...] = ()) -> tuple[list[Verdict], Verdict]:
         """What each of ``groups`` (an endpoint and what runs around it) can reach, and what ``state``, the lifespan, can.
@@ -90,6 +104,8 @@ class Reach:
             [(self.node(root, None), (name_of(root),)) for root in group if not isinstance(root, PLAIN)] for group in groups
         ]
         startup = [(self.node(root, None), (name_of(root),)) for root in state if not isinstance(root, PLAIN)]
+        self.groups = [[node for node, _ in group] for group in roots]
+        self.startup = [node for node, _ in startup]
         self.read()
         self.measure("distance", [node for node in self.nodes.values() if node.tail is not None])
         verdict = self.verdict(startup)
@@ -184,17 +200,19 @@ class Reach:
             self.look_class(node, value)
         elif isinstance(value, (staticmethod, classmethod)):
             self.add(node, value.__func__)
+        elif kind is ContextVar:
+            try:
+                self.add(node, value.get())
+            except LookupError:
+                pass
         elif isinstance(value, property):
             for part in (value.fget, value.fset, value.fdel):
                 self.add(node, part)
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            for item in list(value)[:MOST_ITEMS]:
-                self.add(node, item)
-        elif isinstance(value, Mapping) and kind is dict:
-            for item in list(value.values())[:MOST_ITEMS]:
-                self.add(node, item)
         else:
-            self.look_object(node, value)
+            for item in items_of(value)[:MOST_ITEMS]:
+                self.add(node, item)
+            if kind not in CONTAINERS:
+                self.look_object(node, value)
 
     def judge(self, node: Node, module: str | None) -> bool:
         """Whether ``module`` is one whose own code is to be read; one that is not is judged here."""
@@ -208,6 +226,9 @@ class Reach:
     def look_module(self, node: Node, module: ModuleType) -> None:
         name = module.__name__
         if not self.judge(node, name):
+            for attribute in sorted(node.attributes or ()):
+                if hasattr(type(value := vars(module).get(attribute)), "__setitem__"):  # os.environ
+                    self.add(node, value, f"{name}.{attribute}")
             return
         if node.attributes is None:
             if is_own(name):
@@ -242,11 +263,16 @@ class Reach:
 
     def look_code(self, node: Node, code: CodeType, names: dict[str, Any]) -> None:
         loaded, imported = names_in(code)
+        node.names.update(code.co_names, (text for text in code.co_consts if isinstance(text, str)))
+        module_name = names.get("__name__", "")
         for name, attributes in loaded.items():
             if name in DYNAMIC:
                 self.look_dynamic(node, name, code)
+            node.slots.add((module_name, name))
             if name in names:
                 value = names[name]
+                if isinstance(value, ModuleType):
+                    node.slots.update((value.__name__, attribute) for attribute in attributes or ("*",))
                 label = name_of(value) if callable(value) and not isinstance(value, StandIn) else name
                 self.add(
                     node, value, label,
@@ -261,6 +287,8 @@ class Reach:
                     continue
             self.look_import(node, module, items)
         if "state" in code.co_names:
+            for name in self.state.keys() & {*code.co_names, *code.co_consts}:
+                self.add(node, self.state[name], f"app.state.{name}")
             node.states.append(f"{code.co_qualname} reads .state, which the lifespan fills with the help of such a module")
         if "import_module" in code.co_names:
             self.look_dynamic(node, "import_module", code)
@@ -317,8 +345,34 @@ class Reach:
             if members is not None:
                 for member in list(vars(value).values())[:MOST_ITEMS]:
                     self.add(node, member, name_of(member))
+            for member in slots_of(value):
+                self.add(node, member, name_of(member))
+        elif isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType):
+            self.add(node, value.__self__)  # a method that was taken off its object
+            self.judge(node, module)
         elif not (isinstance(module, str) and is_framework(module)):
             self.judge(node, module)
+
+
+def items_of(value: Any) -> list[Any]:
+    """What a container of Python's own, or one made from it, holds; of a dict the values."""
+    for kind in (list, tuple, set, frozenset, deque):
+        if isinstance(value, kind):
+            return list(kind.__iter__(value))
+    return list(dict.values(value)) if isinstance(value, dict) else []
+
+
+def slots_of(value: Any) -> list[Any]:
+    """What an object's ``__slots__`` hold."""
+    found = []
+    for cls in type(value).__mro__:
+        for member in vars(cls).values():
+            if isinstance(member, MemberDescriptorType):
+                try:
+                    found.append(member.__get__(value))
+                except AttributeError:
+                    pass
+    return found
 
 
 def closest(edges: Sequence[tuple[Node, tuple[str, ...]]], attribute: str) -> tuple[Node, tuple[str, ...]] | None:

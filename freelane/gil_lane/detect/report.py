@@ -11,15 +11,17 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from freelane.adapters.registry import route_table
+from freelane.adapters.route_model import RouteTable
 from freelane.gil_lane import gil_watch
 from freelane.gil_lane.detect import extensions, import_graph, import_stubs
 from freelane.gil_lane.detect.call_graph import Reach
 from freelane.gil_lane.detect.extensions import Extension
 from freelane.gil_lane.detect.later import Later
+from freelane.gil_lane.routes import told
 from freelane.loader import load
 from freelane.settings import Settings
 
@@ -42,13 +44,17 @@ class RouteReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What importing the app showed. ``error`` is a traceback where that failed."""
+    """What importing the app showed. ``error`` is a traceback where that failed.
+
+    ``together`` is why no route is moved by itself, and the app served with the GIL on instead.
+    """
 
     extensions: list[Extension] = field(default_factory=list)
     routes: list[RouteReport] = field(default_factory=list)
     everywhere: list[str] | None = None
     startup: list[str] | None = None
     foreign: list[str] = field(default_factory=list)
+    together: list[str] = field(default_factory=list)
     error: str | None = None
 
     @property
@@ -105,6 +111,9 @@ class Inspection:
     """Looks at what importing an app brings. Made before the import; ``report`` goes after it."""
 
     def __init__(self, settings: Settings) -> None:
+        self.told = settings.gil
+        # Another interpreter was asked for: what needs it cannot run here.
+        self.elsewhere = settings.gil_python is not None
         self.named = {name.removeprefix("module:") for name in settings.gil if name.startswith("module:")}
         self.foreign = foreign_modules(settings.gil_python) if settings.gil_python is not None else []
         import_stubs.install(self.foreign)
@@ -128,7 +137,7 @@ class Inspection:
         if not unsafe and not foreign and (later is None or not later.anything()):
             return Report(found, foreign=self.foreign)
         table = route_table(app)
-        reach = Reach(self.graph, unsafe, later.chain if later is not None else lambda name: None)
+        reach = Reach(self.graph, unsafe, later.chain if later is not None else lambda name: None, table.state)
         groups = [*(entry.code for entry in table.entries), table.everywhere]
         (*verdicts, everywhere), startup = reach.verdicts(groups, tuple(table.startup))
         routes = [
@@ -141,7 +150,38 @@ class Inspection:
             )
             for entry, verdict in zip(table.entries, verdicts)
         ]
-        return Report(found + foreign, routes, everywhere.chain, startup.chain, self.foreign)
+        report = Report(found + foreign, routes, everywhere.chain, startup.chain, self.foreign)
+        return report if self.elsewhere else replace(report, together=self.together(report, table, reach))
+
+    def together(self, report: Report, table: RouteTable, reach: Reach) -> list[str]:
+        """Why the routes that need the GIL may not run apart from the rest; empty where they may, or where there are none."""
+        from freelane.gil_lane.detect import sharing
+
+        if report.everywhere and report.everywhere[-1] not in self.named:
+            return [f"code around every route reaches {' -> '.join(report.everywhere)}"]
+        told_of = told(table, self.told)[0]
+        named = {index for index, route in enumerate(report.routes) if route.chain and route.chain[-1] in self.named}
+        alone = [index for index, route in enumerate(report.routes) if index not in told_of and index not in named]
+        moved = [index for index in alone if report.routes[index].chain or report.routes[index].doubts]
+        if report.startup and report.startup[-1] not in self.named and (moved or not told_of):
+            return [f"the lifespan reaches {' -> '.join(report.startup)}"]
+        if not moved:
+            return []
+        doubts = [f"{table.entries[index].path}: {'; '.join(report.routes[index].doubts)}" for index in moved
+                  if not report.routes[index].chain]  # fmt: skip
+        unknown = [f"{name}, a route of a kind that cannot be read" for name in table.unreadable]
+        if doubts or unknown:
+            return [*doubts, *unknown]
+        parts = (*table.everywhere, *(part for entry in table.entries for part in entry.code[1:]))
+        around = [
+            part for part in parts if isinstance(part, type) and any("__call__" in vars(base) for base in part.__mro__[:-1])
+        ]
+        return sharing.reasons(
+            [*(node for index in moved for node in reach.groups[index]), *reach.groups[-1]],
+            [*(node for index in alone if index not in moved for node in reach.groups[index]), *reach.groups[-1]],
+            reach.startup,
+            around,
+        )
 
 
 def inspect_app(target: str, settings: Settings) -> Report:
