@@ -246,7 +246,13 @@ def test_fastapi_dependencies_count(directory: Path) -> None:
     assert chains == {"/default": True, "/annotated": True, "/guarded": True, "/sub/routed": True, "/sub/free": False}
 
 
+def without_doubts() -> str:
+    """The app without the endpoints that cannot be followed."""
+    return "".join(line for line in APP.splitlines(keepends=True) if not line.startswith("async def d_"))
+
+
 def test_the_server_serves_what_was_found_and_keeps_the_gil_off(directory: Path) -> None:
+    (directory / "shop.py").write_text(without_doubts())
     with running(directory, "shop:app", "--show-lanes") as server:
         for path in ("/r_global", "/r_helper", "/r_method", "/r_inside", "/r_partial", "/below/r_mounted", "/r_endpoint"):
             answer = ask(server, path)
@@ -256,7 +262,6 @@ def test_the_server_serves_what_was_found_and_keeps_the_gil_off(directory: Path)
             assert answer.header("freelane-lane") != "gil"
             assert answer.header("freelane-gil") == "off"
         assert "GIL off, kept off by -X gil=0" in server.output()
-        assert "WARNING: /d_eval is in the gil lane: cannot be decided: d_eval calls eval." in server.output()
         assert "/r_helper is in the gil lane: shop.r_helper -> helper.far" in server.output()
         assert len(pids(server)) == 1
 
@@ -289,6 +294,7 @@ def test_a_late_import_is_told(directory: Path) -> None:
 
 
 def test_a_server_started_by_a_program_serves_the_lane_too(directory: Path) -> None:
+    (directory / "shop.py").write_text(without_doubts())
     (directory / "main.py").write_text("import freelane, sys\nfreelane.serve('shop:app', port=int(sys.argv[1]))\n")
     from benchmarks.servers import free_port
     from compat_tests.servers import started
@@ -353,12 +359,25 @@ def test_numpy_and_pandas_work_in_the_lane(directory: Path) -> None:
         assert ask(server, "/light").header("freelane-gil") == "off"
 
 
+def test_what_cannot_be_decided_keeps_the_app_together(directory: Path) -> None:
+    with running(directory, "shop:app", "--show-lanes") as server:
+        assert ask(server, "/r_global").body == ask(server, "/d_eval").body == b"42"
+        assert ask(server, "/s_plain").header("freelane-gil") == "on"
+        assert "/d_eval: d_eval calls eval" in server.output()
+        assert pids(server) == []
+
+
 def test_check_prints_the_tables_and_asks_for_a_person(directory: Path) -> None:
     done = subprocess.run([COMMAND[0], "check", "shop:app"], cwd=directory, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
+    assert "- the whole app is served with the GIL on: routes that need needsgil" in done.stdout
+    assert "/d_eval: d_eval calls eval" in done.stdout
+    assert done.stderr == ""
+    (directory / "shop.py").write_text(without_doubts())
+    done = subprocess.run([COMMAND[0], "check", "shop:app"], cwd=directory, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0
     assert "needsgil          -        turns the GIL on  its endpoints run in the gil lane" in done.stdout
     assert "shop.r_helper -> helper.far -> helper.near -> needsgil.answer -> needsgil" in done.stdout
-    assert "- /d_eval: cannot be decided: d_eval calls eval." in done.stdout
     assert done.stderr == ""
 
 

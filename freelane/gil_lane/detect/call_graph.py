@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -226,9 +227,8 @@ class Reach:
     def look_module(self, node: Node, module: ModuleType) -> None:
         name = module.__name__
         if not self.judge(node, name):
-            for attribute in sorted(node.attributes or ()):
-                if hasattr(type(value := vars(module).get(attribute)), "__setitem__"):  # os.environ
-                    self.add(node, value, f"{name}.{attribute}")
+            if module is os and "environ" in (node.attributes or ()):
+                self.add(node, os.environ, "os.environ")
             return
         if node.attributes is None:
             if is_own(name):
