@@ -329,7 +329,7 @@ def test_worker_processes_keep_it_together_too(directory: Path) -> None:
 
 
 def test_a_route_that_is_marked_moves_all_the_same(directory: Path) -> None:
-    text = HEAD + "import freelane\nd = {}\n@freelane.gil\ndef marked(request): return JSONResponse(d.setdefault('n', os.getpid()))\n"
+    text = HEAD + "import freelane\nd = {}\n@freelane.gil\n" + function("marked", "pass", "JSONResponse(os.getpid())")
     text += function("first", "d['a'] = 1", "len(d)") + function("second", "pass", "len(d)")
     (directory / "shop.py").write_text(text + APP.replace("routes=[", 'routes=[Route("/marked", marked), '))
     with running(directory, "shop:app", "--show-lanes") as server:
