@@ -51,7 +51,12 @@ class Unchanged:
 
 
 class Adapter:
-    """What freelane knows of one framework's apps; this one, of an ASGI app of any other."""
+    """What freelane knows of one framework's apps; this one, of an ASGI app of any other.
+
+    ``marks_routes``: whether the framework has a way of its own to mark routes for the gil lane.
+    """
+
+    marks_routes = False
 
     def knows(self, app: Any) -> bool:
         """Whether ``app`` is one of them."""

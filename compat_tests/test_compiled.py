@@ -41,7 +41,7 @@ class Item(BaseModel):
 
 def plan(app: Any, path: str = "/") -> Plan:
     router = adapt(app).router  # type: ignore[attr-defined]
-    (found,) = [entry.plan for row_path, *_, entry in router.table.rows if row_path == path and type(entry) is Entry]
+    (found,) = [entry.plan for row_path, *_, entry in router.whole().rows if row_path == path and type(entry) is Entry]
     return found
 
 
@@ -173,7 +173,7 @@ def test_a_route_class_that_matches_by_itself_ends_what_is_read() -> None:
     app.get("/")(asked)
     app.router.route_class = APIRoute
     app.get("/after")(asked)
-    rows = adapt(app).router.table.rows  # type: ignore[attr-defined]
+    rows = adapt(app).router.whole().rows  # type: ignore[attr-defined]
     assert [path for path, *_ in rows] == ["/before"]
 
 
@@ -184,7 +184,7 @@ def test_included_routes_are_compiled_with_what_inclusion_adds() -> None:
     app.include_router(router, prefix="/outer")
     found = plan(app, "/outer/inner/{item_id}")
     assert found.compiled and found.lane == "free"
-    assert "page" in found.call.source  # type: ignore[union-attr]
+    assert "page" in found.call.made().source  # type: ignore[union-attr]
 
 
 class Calls(FastAPI):
@@ -337,7 +337,7 @@ def test_starlette_routes() -> None:
     assert plan(app, "/def").lane == "free"
     assert plan(app, "/async").lane == "loop"
     assert not plan(app, "/class").compiled
-    rows = adapt(app).router.table.rows  # type: ignore[attr-defined]
+    rows = adapt(app).router.whole().rows  # type: ignore[attr-defined]
     # A host may match any path, so what follows one is found by Starlette.
     assert [path for path, *_ in rows] == ["/def", "/async", "/class", "/mount", "/app"]
     mount = rows[3][3]

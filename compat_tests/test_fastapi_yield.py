@@ -388,7 +388,7 @@ def test_as_fastapi_under_another_rsgi_server(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(sets()))
 def test_all_of_it_is_compiled_and_all_that_is_def_runs_on_one_thread(name: str) -> None:
-    rows = {path: entry.plan for path, *_, entry in adapt(make_app(name)).router.table.rows}  # type: ignore[attr-defined]
+    rows = {path: entry.plan for path, *_, entry in adapt(make_app(name)).router.whole().rows}  # type: ignore[attr-defined]
     for path in paths(name):
         plan = rows[path]
         waits = path.split("/")[2] == "async" or name.startswith(("async", "mixed"))

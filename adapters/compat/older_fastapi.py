@@ -96,6 +96,13 @@ def names_places() -> bool:
     return "endpoint_ctx" in inspect.signature(fastapi.exceptions.ValidationException.__init__).parameters
 
 
+def names_urls() -> bool:
+    """Whether this FastAPI's validation errors have the address of pydantic's page on them (0.110.0 and older)."""
+    from fastapi._compat import get_missing_field_error
+
+    return "url" in get_missing_field_error(("query", "name"))
+
+
 def empty_body() -> Any:
     """What stands for an empty body: None, which JSON's ``null`` is too, or in newer releases PydanticUndefined."""
     return inspect.signature(utils.solve_dependencies).parameters["body"].default

@@ -131,12 +131,26 @@ def made_in(function: Any, module: str, qualname: str) -> bool:
 
 def replaced(names: Iterable[str]) -> list[str]:
     """Those of ``names`` that a tool or the app has put something else in the place of."""
-    return [name for name in names if (value := find_optional(name)) is not None and not is_own(value)]
+    return looked_up(tuple(names))[1]
 
 
 def watch(names: Iterable[str]) -> Watch:
     """Holds for as long as ``names`` mean what they mean now; those that this release lacks are left out."""
-    return Watch([(holder, attribute) for holder, attribute in places(names) if hasattr(holder, attribute)])
+    return looked_up(tuple(names))[0]
+
+
+# What was found of names, for as long as they mean the same; routes by the hundred ask for the same few.
+looked_at: dict[tuple[str, ...], tuple[Watch, list[str]]] = {}
+
+
+def looked_up(names: tuple[str, ...]) -> tuple[Watch, list[str]]:
+    found = looked_at.get(names)
+    if found is None or not found[0].holds():
+        # Made first, so that what changes meanwhile is noticed.
+        made = Watch([(holder, attribute) for holder, attribute in places(names) if hasattr(holder, attribute)])
+        other = [name for name in names if (value := find_optional(name)) is not None and not is_own(value)]
+        found = looked_at[names] = made, other
+    return found
 
 
 def places(names: Iterable[str]) -> Iterator[tuple[Any, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import partial
+from typing import Any, Literal, NoReturn
 
 from fastapi.dependencies.models import _is_coroutine_callable
 from fastapi.routing import _FASTAPI_SCOPE_KEY, request_response
@@ -18,8 +20,10 @@ from freelane.adapters.fastapi.opened import Opened
 from freelane.adapters.fastapi.responses import is_json, renderer
 from freelane.adapters.fastapi.steps import endpoint_context
 from freelane.adapters.starlette.answers import CALLS_TASKS
-from freelane.adapters.starlette.plan import Delegate, Plan
+from freelane.adapters.starlette.plan import Delegate, Later, Plan
 from freelane.fastcore.routing.guard import Guard
+
+logger = logging.getLogger("freelane.error")
 
 resolve_form_limits = find_optional("fastapi.routing:_resolve_form_limits")
 get_body_limit_error = find_optional("fastapi._body_limit:get_body_limit_error")
@@ -38,18 +42,37 @@ def make_plan(app: Any) -> Plan:
     names = stands_for(handler)
     if changed := replaced(names):
         return Plan(app, compiled=False, reason=f"{', '.join(changed)}, which FastAPI's own code uses, was replaced")
-    render = renderer(handler, endpoint_context(handler.dependant))
     body = handler.body_field is not None
     guard = made_of(handler, names)
     opened = Opened if opens(handler) else None
     if handler.is_body_form:
-        return Plan(request_response(inside_layers(handler, Writer(handler, render, "stacks").write())), guard=guard)
-    on_loop = Writer(handler, render, "loop").write()
-    in_stacks = on_loop if opened is None else Writer(handler, render, "stacks").write()
-    inside = request_response(inside_layers(handler, in_stacks))
+        return Plan(in_layers(handler, written(handler, "stacks")), guard=guard)
+    on_loop = written(handler, "loop")
+    inside = in_layers(handler, on_loop if opened is None else written(handler, "stacks"))
     if needs_loop(handler):
         return Plan(inside, on_loop, body=body, guard=guard, opened=opened)
-    return Plan(inside, Writer(handler, render, "thread").write(), "free", body, guard=guard, opened=opened)
+    return Plan(inside, written(handler, "thread"), "free", body, guard=guard, opened=opened)
+
+
+def written(handler: Handler, kind: Literal["thread", "loop", "stacks"]) -> Later:
+    """The handler as code, written for the first request that needs it: most of a big app's routes wait long for one."""
+    return Later(partial(write, handler, kind))
+
+
+def write(handler: Handler, kind: Literal["thread", "loop", "stacks"]) -> Callable[..., Any]:
+    try:
+        return Writer(handler, renderer(handler, endpoint_context(handler.dependant)), kind).write()
+    except Exception as exc:
+        logger.warning("%s is served by FastAPI's own code: %s: %s.", handler.dependant.path, type(exc).__name__, exc)
+        return delegate if kind == "thread" else adelegate
+
+
+def delegate(*args: Any) -> NoReturn:
+    raise Delegate
+
+
+async def adelegate(*args: Any) -> NoReturn:
+    raise Delegate
 
 
 def stands_for(handler: Handler) -> tuple[str, ...]:
@@ -73,8 +96,12 @@ def made_of(handler: Handler, names: Iterable[str]) -> Guard:
     )
 
 
+def in_layers(handler: Handler, call: Later) -> Later:
+    """The compiled handler as an ASGI app, for a request that came through the app's own layers."""
+    return Later(lambda: request_response(inside_layers(handler, call.made())))
+
+
 def inside_layers(handler: Handler, call: Callable[..., Any]) -> Callable[[Any], Any]:
-    """The compiled handler for a request that came through the app's own layers."""
     original, overrides = handler.original, handler.overrides
 
     async def without_body(request: Any) -> Any:
@@ -92,7 +119,10 @@ def inside_layers(handler: Handler, call: Callable[..., Any]) -> Callable[[Any],
     async def with_form(request: Any) -> Any:
         if overrides is not None and overrides.dependency_overrides:
             return await original(request)
-        return await call(request, await read_form(request, handler.form_limits))
+        try:
+            return await call(request, await read_form(request, handler.form_limits))
+        except Delegate:
+            return await original(request)
 
     if handler.is_body_form:
         return with_form

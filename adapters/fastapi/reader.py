@@ -11,6 +11,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from freelane.adapters.compat import fastapi_gate
 from freelane.adapters.compat.versions import find_optional, replaced
+from freelane.adapters.fastapi.kinds import runs_on
 from freelane.adapters.fastapi.plan import make_plan
 from freelane.adapters.starlette.plan import make_entry
 from freelane.adapters.starlette.reader import Reader, Row
@@ -61,12 +62,19 @@ class FastAPIReader(Reader):
             if isinstance(route, IncludedRouter):
                 yield from self.routers(route.original_router)
 
-    def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row]:
+    def is_dear(self, route: Any) -> bool:
+        return isinstance(route, IncludedRouter)
+
+    def may_be_free(self, route: Any) -> bool:
+        holders = self.routers(route.original_router)
+        return any(runs_on(inner.endpoint) == "thread" for holder in holders for inner in holder.routes if is_api_route(inner))
+
+    def rows(self, router: Any, nested: Callable[[Any], Any], limit: int | None = None) -> Iterator[Row]:
         # Form limits are handed down in the scope, and a tool sees calls, by FastAPI's own code only.
         if getattr(router, "form_limits", None) or replaced(self.routing):
             return
         fresh: dict[str, dict[str, Any]] = {}
-        for index, route in enumerate(router.routes):
+        for index, route in enumerate(router.routes[:limit]):
             if isinstance(route, WebSocketRoute):
                 continue
             if isinstance(route, IncludedRouter):

@@ -51,12 +51,13 @@ def split(units: list[Unit], parameters: list[str], result: str, hop: str) -> tu
     functions: list[str] = []
     body: list[str] = []
     known = set(parameters)
-    runs = list(grouped(units))
-    for number, run in enumerate(runs):
+    runs = [(run, [names(unit.lines) for unit in run]) for run in grouped(units)]
+    for number, (run, found) in enumerate(runs):
         lines = whole(run)
-        read, stored = names(lines)
+        read = {name for loaded, _ in found for name in loaded}
+        stored = {name for _, kept in found for name in kept}
         if run[0].where == "thread":
-            later, _ = names(whole(unit for after in runs[number + 1 :] for unit in after) or ["    pass"])
+            later = {name for _, after in runs[number + 1 :] for loaded, _ in after for name in loaded}
             given = ", ".join(sorted((read | stored) & known))
             taken = ", ".join(sorted(stored & (later | {result})))
             functions += [f"def segment_{number}({given}):", *lines, *([f"{INDENT}return {taken}"] if taken else []), ""]

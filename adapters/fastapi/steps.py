@@ -27,6 +27,7 @@ from freelane.fastcore.threads.executor import ExecutorFull
 # What an empty body is to FastAPI's own functions.
 EMPTY_BODY = older_fastapi.empty_body()
 NAMES_PLACES = older_fastapi.names_places()
+NAMES_URLS = older_fastapi.names_urls()
 GENERATORS_GET_REQUEST = "request" in inspect.signature(_solve_generator).parameters
 
 
@@ -153,7 +154,7 @@ def endpoint_context(dependant: Dependant) -> Callable[[Any], Any]:
 
 def located(exc: ValidationError, place: tuple[str, ...]) -> list[Any]:
     """The errors of one parameter, which was found at ``place``, as FastAPI lists them."""
-    return [{**error, "loc": place + error.get("loc", ())} for error in exc.errors(include_url=False)]
+    return [{**error, "loc": place + error.get("loc", ())} for error in exc.errors(include_url=NAMES_URLS)]
 
 
 def invalid(context: Callable[[Any], Any], request: Any, errors: list[Any], body: Any) -> RequestValidationError:

@@ -48,6 +48,8 @@ class AdaptedPyre:
 class PyreAdapter(registry.Adapter):
     """Apps of ``Pyre``."""
 
+    marks_routes = True
+
     def knows(self, app: Any) -> bool:
         return isinstance(app, Pyre)
 

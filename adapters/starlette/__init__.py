@@ -72,7 +72,11 @@ class AdaptedStarlette:
         """Whether some requests may be answered on the server's threads."""
         if self.reader is None or self.router is None or self.obstacle or stack.on_loop(self.app):
             return False
-        return any(type(entry) is Entry and entry.plan.lane == "free" for *_, entry in self.router.table.rows)
+        table = self.router.table
+        if any(type(entry) is Entry and entry.plan.lane == "free" for *_, entry in table.rows):
+            return True
+        dear = () if table.whole else filter(self.reader.is_dear, self.router.router.routes)
+        return any(map(self.reader.may_be_free, dear))
 
     def describe(self) -> list[Served]:
         """How each HTTP route is served, as far as the app's table tells."""

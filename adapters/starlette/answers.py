@@ -19,7 +19,7 @@ from starlette.requests import Request
 
 from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.starlette.layers import Stack
-from freelane.adapters.starlette.plan import ASGIApp, Closing, Delegate, Entry, Plan
+from freelane.adapters.starlette.plan import ASGIApp, Closing, Delegate, Entry, Later, Plan
 from freelane.adapters.starlette.threads import ThreadCalls, as_awaited, thread_name
 from freelane.fastcore.asgi.http import HTTPExchange
 
@@ -84,12 +84,15 @@ class Answers:
     def answer(self, entry: Entry) -> Answer:
         """For the loop lane."""
         plan, go_behind = entry.plan, self.go_behind
-        call = self.on_loop(plan)
+        call: Any = self.on_loop(plan)
         if call is None:
             return self.through_layers(entry)
         reads, opens = plan.body, plan.opened
 
         async def answer(exchange: HTTPExchange) -> None:
+            nonlocal call
+            if type(call) is Later:
+                call = call.made()
             arguments: tuple[Any, ...] = ()
             if reads:
                 try:
@@ -146,7 +149,8 @@ class Answers:
 
     def serve(self, entry: Entry) -> Serve | None:
         """For the free lane; None for a route that needs the loop."""
-        plan, call, calls = entry.plan, entry.plan.call, self.calls
+        plan, calls = entry.plan, self.calls
+        call: Any = plan.call
         if call is None or plan.lane != "free" or calls is None:
             return None
         context, observed, behind, opens = self.gateway.context, self.gateway.observed, self.behind, plan.opened
@@ -164,6 +168,9 @@ class Answers:
 
         def trip(exchange: HTTPExchange, arguments: tuple[Any, ...]) -> ASGIApp | None:
             """Answer the request; what is left for the loop to do, or None."""
+            nonlocal call
+            if type(call) is Later:
+                call = call.made()
             request: Any = Request(exchange.scope, exchange.receive, exchange.send)
             opened = None if opens is None else opens()
             if opened is not None:

@@ -15,7 +15,7 @@ BY_FRAMEWORK = "the framework's own routing finds it"
 
 def served(router: CompiledRouter, obstacle: str, prefix: str = "") -> Iterator[Served]:
     """How the routes of ``router`` are served; ``obstacle`` is what runs around every endpoint."""
-    for path, methods, below, entry in router.table.rows:
+    for path, methods, below, entry in router.whole().rows:
         if type(entry) is Entry:
             lane = entry.plan.lane if not obstacle else "loop"
             reason = "; ".join(part for part in (entry.plan.reason, obstacle) if part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from freelane.adapters.compat import versions
@@ -45,10 +46,28 @@ class Direct:
         self.publish()
 
     def publish(self) -> None:
-        table = self.router.table
+        self.table = table = self.router.table
         attributes = [(self.app, "middleware_stack", self.stack), *self.marks, *table.guard.attributes]
         guard = Guard(attributes, table.guard.sizes, watches=[self.watch, *table.guard.watches])
-        self.dispatcher.publish(Table(guard, radix(table.rows, self.target)))
+        self.match = radix(table.rows, self.target)
+        self.dispatcher.publish(Table(guard, self.match if table.whole else self.match_first(self.match)))
+
+    def match_first(self, match: Callable[[str, str], Any]) -> Callable[[str, str], Any]:
+        """``match`` of a table that is not whole: what is not in it has the rest read, and is looked for there."""
+
+        def matched(method: str, path: str) -> Any:
+            found = match(method, path)
+            return found if type(found) is tuple else self.whole()(method, path)
+
+        return matched
+
+    def whole(self) -> Callable[[str, str], Any]:
+        """The match function of the whole table; whoever comes before it is there waits for it."""
+        with self.lock:
+            if not self.table.whole:
+                self.router.whole()
+                self.publish()
+            return self.match
 
     def target(self, entry: Any) -> ASGITarget | None:
         if type(entry) is not Entry:
@@ -93,6 +112,8 @@ class Direct:
             try:
                 if not self.router.table.guard.holds():
                     self.router.renew()
+                    self.publish()
+                elif self.table is not self.router.table:
                     self.publish()
             finally:
                 self.lock.release()

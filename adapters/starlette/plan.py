@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +15,29 @@ ASGIApp = Callable[..., Any]
 
 class Delegate(Exception):
     """Raised by a plan, before any of the app's code ran, for a request that the framework must answer."""
+
+
+class Later:
+    """A function that is made as it is first called, which is dear; any thread may be the first."""
+
+    __slots__ = ("found", "lock", "make")
+
+    def __init__(self, make: Callable[[], Callable[..., Any]]) -> None:
+        self.make = make
+        # Guards the making; readers take the reference as it is.
+        self.lock = threading.Lock()
+        self.found: Callable[..., Any] | None = None
+
+    def made(self) -> Callable[..., Any]:
+        """The function itself."""
+        if self.found is None:
+            with self.lock:
+                if self.found is None:
+                    self.found = self.make()
+        return self.found
+
+    def __call__(self, *args: Any) -> Any:
+        return self.made()(*args)
 
 
 class Closing(Protocol):
@@ -41,7 +65,7 @@ class Plan:
     - ``call``: ``(request) -> response``, or ``(request, body: bytes) -> response`` where
       ``body`` is set; a coroutine function unless ``lane`` is "free". None where only ``app``
       gives the right answer.
-    - ``compiled``: whether what the framework works out per request was worked out at start.
+    - ``compiled``: whether what the framework works out per request is worked out once, at the latest for the first one.
     - ``reason``: why not, in words for people.
     - ``guard``: what the plan was made of, and holds while that is unchanged.
     - ``opened``: makes what ``call`` takes after the request, and leaves in it whatever must be

@@ -72,14 +72,22 @@ class Reader:
         """Every router whose routes are part of this one's table."""
         yield router
 
-    def rows(self, router: Any, nested: Callable[[Any], Any]) -> Iterator[Row]:
-        """The routes of ``router`` for HTTP, in their order, as far as they can be read.
+    def is_dear(self, route: Any) -> bool:
+        """Whether reading a route has the framework make what it makes for the first request that comes there."""
+        return False
+
+    def may_be_free(self, route: Any) -> bool:
+        """Whether a dear route may turn out to be of the free lane."""
+        return False
+
+    def rows(self, router: Any, nested: Callable[[Any], Any], limit: int | None = None) -> Iterator[Row]:
+        """The first ``limit`` routes of ``router`` for HTTP, in their order, as far as they can be read.
 
         ``nested(router)`` is the compiled form of a mounted router.
         """
         if versions.replaced(self.routing):
             return
-        for index, route in enumerate(router.routes):
+        for index, route in enumerate(router.routes[:limit]):
             if isinstance(route, WebSocketRoute):
                 continue
             row = self.row(router.routes, index, route, nested)

@@ -15,9 +15,12 @@ from freelane.fastcore.routing.guard import Guard
 
 
 class Table:
-    """One reading of a router; constant once made."""
+    """One reading of a router; constant once made. Without ``whole`` it ends before the first route that is dear to read."""
 
-    def __init__(self, reader: Reader, router: Any, nested: Callable[[Any], Any]) -> None:
+    def __init__(self, reader: Reader, router: Any, nested: Callable[[Any], Any], whole: bool = False) -> None:
+        routes = router.routes
+        limit = None if whole else next((index for index, route in enumerate(routes) if reader.is_dear(route)), None)
+        self.whole = limit is None
         holders = list(reader.routers(router))
         # Made before the routes are read, so that one added meanwhile is noticed.
         self.guard = Guard(
@@ -28,7 +31,14 @@ class Table:
             watches=[versions.watch(reader.routing)],
             sizes=[(holder.routes, len(holder.routes)) for holder in holders],
         )
-        self.rows = list(reader.rows(router, nested))
+        try:
+            self.rows = list(reader.rows(router, nested, limit))
+        except Exception as exc:
+            if not whole:
+                raise
+            # As the app is served already: its own code goes on with all of it.
+            versions.tell(f"the routes cannot be read ({type(exc).__name__}: {exc})")
+            self.rows = []
         self.match = radix(self.rows, lambda entry: entry)
 
 
@@ -62,16 +72,26 @@ class CompiledRouter:
             return None
         try:
             found = table.match(method, path)
+            if type(found) is not tuple and not table.whole:
+                found = self.whole().match(method, path)
         except Exception:  # a user's convertor refused the value: the router itself says so
             return None
         return found if type(found) is tuple and found[0] is not None else None
+
+    def whole(self) -> Table:
+        """The table with every route; whoever needs one that was not read yet waits for it, as in the framework."""
+        if not self.table.whole:
+            with self.lock:
+                if not self.table.whole:
+                    self.table = Table(self.reader, self.router, self.compiled, whole=True)
+        return self.table
 
     def renew(self) -> None:
         """Read the router again if it can be read, unless another thread is about to."""
         if self.lock.acquire(blocking=False):
             try:
                 if self.reader.own_router(self.router):
-                    self.table = Table(self.reader, self.router, self.compiled)
+                    self.table = Table(self.reader, self.router, self.compiled, self.table.whole)
             finally:
                 self.lock.release()
 

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MARK = "__freelane_gil__"
+# Whether anything was marked in this process: where nothing was, nobody has to look at an app's every route.
+used = False
 
 
 def gil(endpoint: T) -> T:
@@ -16,6 +18,8 @@ def gil(endpoint: T) -> T:
     so the order of decorators does not matter, and elsewhere (in a test client, under another
     server) the mark means nothing. Raises TypeError for what takes no attributes.
     """
+    global used
+    used = True
     try:
         setattr(endpoint, MARK, True)
     except AttributeError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from freelane.adapters.registry import adapter_of, route_table
 from freelane.adapters.route_model import RouteTable
 from freelane.errors import ConfigError
+from freelane.gil_lane import decorator
 from freelane.gil_lane.attempt import Attempt
 from freelane.gil_lane.client import LaneClient
 from freelane.gil_lane.routes import GilRoutes, names_of, told
@@ -76,6 +77,8 @@ class GilLane:
 
 def plan(app: Any, settings: Settings, target: str | None, report: Report | None) -> GilLane | None:
     """The lane that ``app`` needs, or None. Raises ConfigError for a name that fits nothing."""
+    if not may_need(app, settings, report):
+        return None
     routes = choose(route_table(app), settings, report)
     if not routes:
         return None
@@ -87,6 +90,12 @@ def plan(app: Any, settings: Settings, target: str | None, report: Report | None
             "the gil lane's processes import the app by its name: pass freelane.serve() a string such as 'module:app'"
         )
     return GilLane(routes, target, settings, adapter_of(app).share_state(app))
+
+
+def may_need(app: Any, settings: Settings, report: Report | None) -> bool:
+    """Whether some route may be the lane's, told without reading the routes, which is dear in a big app."""
+    found = report is not None and bool(report.routes or report.everywhere)
+    return found or bool(settings.gil) or decorator.used or adapter_of(app).marks_routes
 
 
 def choose(table: RouteTable, settings: Settings, report: Report | None) -> GilRoutes:
