@@ -33,6 +33,12 @@ def test_contracts_are_kept() -> None:
     assert "0 broken" in done.stdout
 
 
+def test_cases_of_a_group_stay_together(request: pytest.FixtureRequest) -> None:
+    """xdist goes by what it has added to their names: without that, a module's servers start once in each process."""
+    if request.config.getoption("loadgroup", False):
+        assert "@" in request.node.nodeid
+
+
 def test_modules_keep_the_contracts() -> None:
     for room, allowed in (("fastcore", ("freelane.fastcore",)), ("adapters", ("freelane.fastcore", "freelane.adapters"))):
         sources = [path for path in (ROOT / room).rglob("*.py*") if path.suffix in (".py", ".pyx", ".pxd")]

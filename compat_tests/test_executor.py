@@ -398,3 +398,113 @@ def test_urgent_work_is_done_when_the_executor_ends() -> None:
     assert done.wait(20)
     go.set()
     running.result(20)
+
+
+# -- what happens when a thread, or what keeps one, fails
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    return lambda: caplog.text
+
+
+def hold(running: threading.Event, release: threading.Event) -> None:
+    running.set()
+    release.wait(120)
+
+
+@pytest.mark.thread_unsafe(reason="reads the log")
+def test_a_call_that_cannot_be_ended_costs_no_slot(told: Callable[[], str]) -> None:
+    executor = Executor(limit=1, cores=1)
+
+    def end(argument: object) -> None:
+        raise SystemExit("a mistake")
+
+    for _ in range(3):
+        assert executor.run_here(end, None)
+    assert executor.submit(lambda: 7).result(120) == 7
+    blocked = threading.Event()
+    waiting = executor.submit(blocked.wait, 120)
+    assert executor.run_here(end, None)  # queued: a thread of the pool runs it
+    blocked.set()
+    assert waiting.result(120) and executor.submit(lambda: 8).result(120) == 8
+    assert told().count("could not be ended") == 4
+    executor.shutdown()
+
+
+@pytest.mark.thread_unsafe(reason="replaces how threads start")
+def test_calls_wait_while_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch, told: Callable[[], str]) -> None:
+    start = threading.Thread.start
+    failures: list[str] = []
+    executor = Executor(limit=8, cores=1)
+    release, running = threading.Event(), threading.Event()
+    first = executor.submit(hold, running, release)
+    assert running.wait(120)
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.endswith("watch") and failures:
+            start(thread)
+        else:
+            failures.append(thread.name)
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    # The watch cannot start, then it can, and finds no thread for what waits.
+    queued = [executor.submit(lambda n=n: n) for n in range(4)]
+    deadline = time.monotonic() + 120
+    while len(failures) < 4 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert failures[0].endswith("watch") and not any(future.done() for future in queued)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert [future.result(120) for future in queued] == [0, 1, 2, 3]
+    release.set()
+    first.result(120)
+    assert "cannot watch its queue" in told() and "calls wait until that can be" in told()
+    executor.shutdown()
+
+
+@pytest.mark.thread_unsafe(reason="replaces a clock")
+def test_a_watch_that_fails_goes_on(monkeypatch: pytest.MonkeyPatch, told: Callable[[], str]) -> None:
+    executor = Executor(limit=4, cores=1)
+    release, running = threading.Event(), threading.Event()
+    first = executor.submit(hold, running, release)
+    assert running.wait(120)
+    cpu = time.process_time
+    failed: list[int] = []
+
+    def once() -> float:
+        if len(failed) < 3:
+            failed.append(1)
+            raise OSError("no clock")
+        return cpu()
+
+    monkeypatch.setattr(time, "process_time", once)
+    assert executor.submit(lambda: 7).result(120) == 7
+    assert len(failed) == 3 and "goes on" in told()
+    release.set()
+    first.result(120)
+    executor.shutdown()
+
+
+@pytest.mark.thread_unsafe(reason="has a loop")
+def test_what_is_posted_behind_an_exit_is_found_by_the_next_run() -> None:
+    loop = asyncio.new_event_loop()
+    lane = LoopQueue(loop)
+    ran: list[str] = []
+
+    def leave(argument: object) -> None:
+        raise SystemExit(3)
+
+    lane.post(leave, None)
+    lane.post(ran.append, "behind")
+    with pytest.raises(SystemExit):
+        loop.run_forever()
+    executor = Executor(limit=1, cores=1)
+
+    async def shutdown() -> int:
+        return await executor.submit(lambda: 7, lane=lane)
+
+    assert loop.run_until_complete(asyncio.wait_for(shutdown(), 120)) == 7
+    assert ran == ["behind"]
+    loop.close()
+    executor.shutdown()

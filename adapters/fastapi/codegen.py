@@ -25,7 +25,16 @@ from pydantic_core import PydanticUndefined, ValidationError
 from freelane.adapters.coroutines import finish
 from freelane.adapters.fastapi import fields, opened, steps
 from freelane.adapters.fastapi.handler import Handler, below
-from freelane.adapters.fastapi.kinds import can_fail, never_waits, opens, opens_inside, runs_on, shows_request, yields
+from freelane.adapters.fastapi.kinds import (
+    can_fail,
+    leaves_stacks,
+    never_waits,
+    opens,
+    opens_inside,
+    runs_on,
+    shows_request,
+    yields,
+)
 from freelane.adapters.fastapi.responses import Render
 from freelane.adapters.fastapi.segments import INDENT, Unit, split, whole
 from freelane.adapters.starlette.plan import Delegate
@@ -70,6 +79,7 @@ class Writer:
     names: dict[str, Any] = field(default_factory=dict)
     solved: dict[Any, Solved] = field(default_factory=dict)
     depth: int = 1
+    leaves: bool = False  # stacks that close what the app's own code puts into them
     count: int = 0
     taken: set[str] = field(default_factory=set)
 
@@ -107,6 +117,7 @@ class Writer:
         """The handler: ``(request, opened, body)``, without what the route does not have (see ``parameters``)."""
         handler = self.handler
         context = steps.endpoint_context(handler.dependant)
+        self.leaves = self.kind != "stacks" and leaves_stacks(handler)
         self.prologue()
         errors = can_fail(handler.dependant)
         if errors:
@@ -132,7 +143,7 @@ class Writer:
 
     def parameters(self) -> list[str]:
         found = ["request"]
-        if self.kind != "stacks" and opens(self.handler):
+        if self.kind != "stacks" and (self.leaves or opens(self.handler)):
             found.append("opened")
         if self.handler.body_field:
             found.append("body")
@@ -142,7 +153,7 @@ class Writer:
         """The source of the handler, and of what it has run on threads."""
         parameters = self.parameters()
         functions: list[str] = []
-        inside = self.kind != "stacks" and opens_inside(self.handler)
+        inside = self.leaves or self.kind != "stacks" and opens_inside(self.handler)
         if self.kind == "loop":
             hop = self.name(steps.in_thread, "in_thread")
             functions, body = split(self.units, [*parameters, *(["inside"] if inside else [])], "answer", hop)
@@ -163,7 +174,7 @@ class Writer:
             *(INDENT + line for line in body),
             f"{INDENT}except BaseException as exc:",
             f"{INDENT}{INDENT}raise {wait}inside.{a}fail(exc)",
-            f"{INDENT}error = {wait}inside.{a}close(None)",
+            f"{INDENT}error = {wait}inside.{a}close(None) if inside else None",
             f"{INDENT}if error is not None:",
             f"{INDENT}{INDENT}raise error",
         ]
@@ -182,6 +193,9 @@ class Writer:
             self.add(f"data = {self.name(steps.parse_body, 'parse')}(request, body, {handler.strict_content_type!r})")
             if shows_request(handler):
                 self.add(f"{self.name(steps.keep_body, 'keep')}(request, body, data)")
+        if self.leaves:
+            self.add("if opened is not None:")
+            self.add(f"{INDENT}{self.name(opened.leave_stacks, 'leave')}(request.scope, opened, inside)")
         if self.uses("query_params"):
             self.add(f"query = {self.name(last_values, 'last_values')}(request.scope['query_string'])")
         if self.uses("path_params"):

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable
 from fastapi.security.base import SecurityBase
 
+from freelane.adapters.compat import fastapi_gate
 from freelane.adapters.fastapi.handler import Handler, below
 
 
@@ -48,6 +49,11 @@ def shows_request(handler: Handler) -> bool:
         (dependant.request_param_name or dependant.http_connection_param_name) and not never_waits(dependant.call)
         for dependant in (handler.dependant, *handler.calls())
     )
+
+
+def leaves_stacks(handler: Handler) -> bool:
+    """Whether some code of the app's may look for FastAPI's exit stacks in the scope of its request."""
+    return shows_request(handler) and fastapi_gate.in_scope(handler.original)
 
 
 def can_fail(dependant: Dependant) -> bool:

@@ -9,10 +9,11 @@ the request's task.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import copy_context
 from typing import Any
 
+from anyio import from_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 from fastapi.exceptions import FastAPIError
 
@@ -23,16 +24,20 @@ from freelane.adapters.starlette.threads import as_awaited, beyond_limit
 class Opened(list[Any]):
     """The generators that one request's dependencies opened and that are to be closed, the last first.
 
+    Among them what the app's own code left in FastAPI's exit stacks (``Pushed``).
     Belongs to one thread at a time. ``close`` and ``aclose`` take the exception that ends the
     request, or None, and return the one that is left; each generator is closed once.
     """
 
     def close(self, error: BaseException | None) -> BaseException | None:
-        """Close all, which are of `def` dependencies, on this thread."""
+        """Close all on this thread, one of the loop's: generators are of `def` dependencies."""
         while self:
             generator = self.pop()
             try:
-                if error is None:
+                if type(generator) is Pushed:
+                    if from_thread.run(generator.leave, error):
+                        error = None
+                elif error is None:
                     copy_context().run(end, generator)
                 elif copy_context().run(throw, generator, error):
                     error = None
@@ -44,11 +49,14 @@ class Opened(list[Any]):
         """Close all on the loop: runs of `def` generators by one call on a thread, which no limit holds up."""
         while self:
             try:
-                if not hasattr(self[-1], "__anext__"):
+                if hasattr(self[-1], "__next__"):
                     error = await beyond_limit(self.split().close, error)
                     continue
                 generator = self.pop()
-                if error is None:
+                if type(generator) is Pushed:
+                    if await generator.leave(error):
+                        error = None
+                elif error is None:
                     await aend(generator)
                 elif await athrow(generator, error):
                     error = None
@@ -62,7 +70,7 @@ class Opened(list[Any]):
     def split(self) -> Opened:
         """Take the `def` generators off the end, as a list of its own."""
         at = len(self)
-        while at and not hasattr(self[at - 1], "__anext__"):
+        while at and hasattr(self[at - 1], "__next__"):
             at -= 1
         last = Opened(self[at:])
         del self[at:]
@@ -85,6 +93,56 @@ class OpenedInside(Opened):
 
     async def afail(self, error: BaseException) -> BaseException:
         return await self.aclose(error) or no_response()
+
+
+class Pushed:
+    """One callback of an exit stack."""
+
+    __slots__ = ("callback", "is_sync", "stack")
+
+    def __init__(self, stack: LeftStack, is_sync: bool, callback: Callable[..., Any]) -> None:
+        self.stack, self.is_sync, self.callback = stack, is_sync, callback
+
+    async def leave(self, error: BaseException | None) -> bool:
+        """Returns whether ``error`` was swallowed; raises what is raised instead."""
+        details = (None, None, None) if error is None else (type(error), error, error.__traceback__)
+        found = self.callback(*details)
+        return bool(found if self.is_sync else await found)
+
+
+class LeftStack(contextlib.AsyncExitStack):
+    """Stands in a scope for one of FastAPI's exit stacks: what is pushed onto it is closed with ``opened``, in its place."""
+
+    def __init__(self, opened: Opened, first: bool = False) -> None:
+        self.opened = opened
+        # Whether what is pushed lies below all else, and how much does.
+        self.first, self.below = first, 0
+
+    def _push_exit_callback(self, callback: Callable[..., Any], is_sync: bool = True) -> None:
+        pushed = Pushed(self, is_sync, callback)
+        if self.first:
+            self.opened.insert(self.below, pushed)
+            self.below += 1
+        else:
+            self.opened.append(pushed)
+
+    def pop_all(self) -> Any:
+        stack: Any = contextlib.AsyncExitStack()
+        own = [item for item in self.opened if type(item) is Pushed and item.stack is self]
+        stack._exit_callbacks.extend((item.is_sync, item.callback) for item in own)
+        self.opened[:] = [item for item in self.opened if item not in own]
+        self.below = 0
+        return stack
+
+    async def __aexit__(self, *details: Any) -> bool:
+        return bool(await self.pop_all().__aexit__(*details))
+
+
+def leave_stacks(scope: Any, opened: Opened, inside: Opened) -> None:
+    """Leave in ``scope`` what FastAPI does, for an app that calls its ``solve_dependencies`` or pushes something itself."""
+    scope["fastapi_middleware_astack"] = LeftStack(opened, first=True)
+    scope["fastapi_inner_astack"] = LeftStack(opened)
+    scope["fastapi_function_astack"] = LeftStack(inside)
 
 
 def no_response() -> UnboundLocalError:

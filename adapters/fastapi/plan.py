@@ -15,7 +15,7 @@ from freelane.adapters.compat import fastapi_gate
 from freelane.adapters.compat.versions import find_optional, own, replaced, watch
 from freelane.adapters.fastapi.codegen import Writer
 from freelane.adapters.fastapi.handler import Handler, NotCovered, read
-from freelane.adapters.fastapi.kinds import needs_loop, opens
+from freelane.adapters.fastapi.kinds import leaves_stacks, needs_loop, opens
 from freelane.adapters.fastapi.opened import Opened
 from freelane.adapters.fastapi.responses import is_json, renderer
 from freelane.adapters.fastapi.steps import endpoint_context
@@ -44,11 +44,16 @@ def make_plan(app: Any) -> Plan:
         return Plan(app, compiled=False, reason=f"{', '.join(changed)}, which FastAPI's own code uses, was replaced")
     body = handler.body_field is not None
     guard = made_of(handler, names)
-    opened = Opened if opens(handler) else None
+    leaves = leaves_stacks(handler)
+    opened = Opened if leaves or opens(handler) else None
     if handler.is_body_form:
         return Plan(in_layers(handler, written(handler, "stacks")), guard=guard)
     on_loop = written(handler, "loop")
-    inside = in_layers(handler, on_loop if opened is None else written(handler, "stacks"))
+    if opens(handler):
+        in_stacks = written(handler, "stacks")
+    else:
+        in_stacks = Later(lambda: without_opened(on_loop.made())) if leaves else on_loop
+    inside = in_layers(handler, in_stacks)
     if needs_loop(handler):
         return Plan(inside, on_loop, body=body, guard=guard, opened=opened)
     return Plan(inside, written(handler, "thread"), "free", body, guard=guard, opened=opened)
@@ -73,6 +78,15 @@ def delegate(*args: Any) -> NoReturn:
 
 async def adelegate(*args: Any) -> NoReturn:
     raise Delegate
+
+
+def without_opened(call: Callable[..., Any]) -> Callable[..., Any]:
+    """``call`` for a request in whose scope FastAPI's exit stacks are."""
+
+    async def inside(request: Any, *body: bytes) -> Any:
+        return await call(request, None, *body)
+
+    return inside
 
 
 def stands_for(handler: Handler) -> tuple[str, ...]:

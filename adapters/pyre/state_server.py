@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
 import secrets
 import shutil
 import sys
 import tempfile
 import threading
+import time
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
 from freelane.adapters.pyre.state_memory import Backend
 
+logger = logging.getLogger("freelane.error")
+
+# How long it waits after what it cannot help, such as too many open files (seconds).
+PAUSE = 0.1
 CALLS = ("set", "get", "delete", "keys", "size", "contains", "incr")
 ERRORS = {"TypeError": TypeError, "OverflowError": OverflowError}
 
@@ -58,17 +65,21 @@ class StateServer:
         while not self.closed:
             try:
                 connection = self.listener.accept()
-            except Exception:  # a peer without the key, or the socket was closed
-                continue
-            threading.Thread(target=self.serve, args=(connection,), name="freelane-state", daemon=True).start()
+                threading.Thread(target=self.serve, args=(connection,), name="freelane-state", daemon=True).start()
+            except (AuthenticationError, EOFError, ConnectionError):
+                continue  # a peer without the key, or one that left
+            except Exception as exc:
+                if not self.closed:
+                    logger.error("SharedState cannot be reached by another process: %s.", exc)
+                    time.sleep(PAUSE)
 
     def serve(self, connection: Connection[Any, Any]) -> None:
         with connection:
             while True:
                 try:
                     (name, *args), value = unpacked(connection.recv_bytes())
-                except (EOFError, OSError):
-                    return
+                except (EOFError, OSError, ValueError):
+                    return  # it left, or is none of ours
                 if value is not None:
                     args.append(value)
                 try:
@@ -77,7 +88,10 @@ class StateServer:
                     answer: tuple[str, Any] = "", getattr(self.backend, name)(*args)
                 except Exception as exc:
                     answer = type(exc).__name__, str(exc)
-                connection.send_bytes(packed(*answer))
+                try:
+                    connection.send_bytes(packed(*answer))
+                except OSError:
+                    return
 
     def close(self) -> None:
         self.closed = True
@@ -99,8 +113,12 @@ class Remote:
         connection = getattr(self.local, "connection", None)
         if connection is None:
             connection = self.local.connection = Client(self.path, "AF_UNIX", authkey=self.key)
-        connection.send_bytes(packed(name, *args))
-        (error, *rest), value = unpacked(connection.recv_bytes())
+        try:
+            connection.send_bytes(packed(name, *args))
+            (error, *rest), value = unpacked(connection.recv_bytes())
+        except (EOFError, OSError):
+            self.local.connection = None  # the next call tries again
+            raise
         if error:
             raise ERRORS.get(error, RuntimeError)(*rest)
         return rest[0] if value is None else value

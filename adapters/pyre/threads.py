@@ -60,7 +60,7 @@ class GILThread:
 
     def start(self) -> None:
         with self.lock:
-            if self.thread is None:
+            if self.thread is None or not self.thread.is_alive():
                 self.thread = threading.Thread(target=self.work, name="freelane-gil", daemon=True)
                 self.thread.start()
 

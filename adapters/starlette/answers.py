@@ -255,7 +255,7 @@ class Outcome:
         raise error
 
     async def respond(self, scope: Any, receive: Any, send: Any) -> None:
-        if not self.opened:
+        if self.opened is None:
             await self.response(scope, receive, send)
             return
         left: BaseException | None

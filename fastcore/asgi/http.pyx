@@ -38,6 +38,18 @@ cdef list ERROR_HEADERS = [
 ]
 
 
+def waker(waiter):
+    """A callback that refers to ``waiter`` alone.
+
+    Granian may keep it for good, and Python's collector does not see into Granian's awaitables: one that led
+    back to the awaitable would never go.
+    """
+    def wake(_):
+        if not waiter.done():
+            waiter.set_result(None)
+    return wake
+
+
 cdef class HTTPExchange(RequestBody):
     """``receive`` and ``send`` for one request, and the task that runs the app with them."""
 
@@ -243,11 +255,7 @@ cdef class HTTPExchange(RequestBody):
     async def settle(self, pending):
         """Wait for one of Granian's awaitables, whose loop may stand for ours."""
         waiter = self.loop.create_future()
-
-        def wake(_):
-            if not waiter.done():
-                waiter.set_result(None)
-
+        wake = waker(waiter)
         pending.add_done_callback(wake)
         if pending.done():
             wake(pending)

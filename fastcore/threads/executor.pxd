@@ -35,5 +35,6 @@ cdef class Executor:
     cdef object next_job(self, bint* idle)
     cdef object run_job(self, object job)
     cdef object start_watch(self)
+    cdef object adjust(self)
     cdef bint too_many(self)
     cdef object park(self)

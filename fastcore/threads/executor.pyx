@@ -1,6 +1,7 @@
 # cython: language_level=3, freethreading_compatible=True
 """Run ``def`` work on threads: a few where it computes, many where it waits."""
 import contextvars
+import logging
 import os
 import queue
 import threading
@@ -10,6 +11,8 @@ from collections import deque
 cimport cython
 from cpython.pythread cimport PyThread_get_thread_ident
 from freelane.fastcore.threads.future cimport CANCELLED, DONE, FAILED, FastFuture
+
+cdef object logger = logging.getLogger("freelane.error")
 
 # A pool thread ends after idling this long (seconds).
 cdef double IDLE_SECONDS = 30.0
@@ -148,7 +151,10 @@ cdef class Executor:
             else:
                 return False
         if here:
-            function(argument)
+            try:
+                function(argument)
+            except BaseException as exc:
+                logger.error("A call on a thread could not be ended\n", exc_info=exc)
             while (job := self.next_job(&idle)) is not None:
                 self.run_job(job)
             if idle:
@@ -283,10 +289,14 @@ cdef class Executor:
         self.run_job(job)
 
     cdef object run_job(self, object job):
-        if type(job) is _Job:
-            (<_Job>job).run()
-        else:
-            (<tuple>job)[0]((<tuple>job)[1])
+        # Whatever comes of it, the thread gives its slot back and takes the next.
+        try:
+            if type(job) is _Job:
+                (<_Job>job).run()
+            else:
+                (<tuple>job)[0]((<tuple>job)[1])
+        except BaseException as exc:
+            logger.error("A call on a thread could not be ended\n", exc_info=exc)
 
     def work(self, job):
         """A pool thread's life: run jobs, then idle for a while, then end."""
@@ -346,16 +356,25 @@ cdef class Executor:
     cdef object start_watch(self):
         try:
             start_thread(self.watch, (), f"{self.name}-watch")
-        except BaseException:
+        except RuntimeError as exc:
+            # What is queued runs when a slot is given back; the next that queues tries again.
             with self.lock:
                 self.watching = False
-            raise
+            logger.error("%s cannot watch its queue: %s.", self.name, exc)
 
     def watch(self):
         """Adjust the slots until the queue has been empty for a while."""
+        while True:
+            try:
+                self.adjust()
+                return
+            except BaseException as exc:
+                logger.error("%s's watch failed, and goes on\n", self.name, exc_info=exc)
+
+    cdef object adjust(self):
         cdef unsigned long long seen = self.finished
         cdef int stalled = 0, quiet = 0, grow
-        cdef bint held_up
+        cdef bint held_up, told = False
         cdef double cpu = time.process_time(), wall = time.monotonic(), now_cpu, now_wall
         cdef list started
         while True:
@@ -389,12 +408,19 @@ cdef class Executor:
                 self.allowed = min(self.limit, self.allowed + grow)
                 while self.urgent and (held_up or self.busy < self.allowed):
                     self.busy += 1
-                    started.append((self.urgent.popleft(), self.claim_thread()))
+                    started.append((self.urgent, self.urgent.popleft(), self.claim_thread()))
                 while self.backlog and self.busy < self.allowed:
                     self.busy += 1
-                    started.append((self.backlog.popleft(), self.claim_thread()))
-            for job, thread in started:
-                self.dispatch(job, thread)
+                    started.append((self.backlog, self.backlog.popleft(), self.claim_thread()))
+            for waiting, job, thread in reversed(started):
+                try:
+                    self.dispatch(job, thread)
+                except RuntimeError as exc:  # no more threads for now: it waits on, in its place
+                    with self.lock:
+                        waiting.appendleft(job)
+                    if not told:
+                        told = True
+                        logger.error("%s: %s; calls wait until that can be.", self.name, exc)
 
     def shutdown(self):
         """Refuse new jobs, cancel the queued ones, let the running ones end."""
@@ -409,7 +435,10 @@ cdef class Executor:
         for handoff in idle:
             handoff.put(None)
         for job in due:
-            start_thread(self.run_alone, (job,), self.name)
+            try:
+                start_thread(self.run_alone, (job,), self.name)
+            except RuntimeError as exc:
+                (<_Job>job).future.finish(FAILED, exc)
         for job in dropped:
             if type(job) is _Job:
                 (<_Job>job).future.finish(CANCELLED, None)

@@ -84,7 +84,8 @@ class LaneProcess:
 
     def wait(self) -> int:
         """Block until the process has ended; returns its exit code, negative for a signal."""
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ChildProcessError):  # the app has waited for any child, and got this one
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with self.lock:
             self.ended = True
             return self.popen.wait()
@@ -128,16 +129,19 @@ class Slot:
     def keep(self) -> None:
         supervisor = self.supervisor
         while not supervisor.stopping.is_set():
+            process = None
             try:
                 process = supervisor.spawn(self)
-            except OSError as exc:
-                self.failed(f"cannot be started: {exc}")
-                continue
-            code = process.wait()
-            self.bury(process)
-            if process.retired or supervisor.stopping.is_set():
-                return
-            self.died(process, code)
+                code = process.wait()
+                self.bury(process)
+                if process.retired or supervisor.stopping.is_set():
+                    return
+                self.died(process, code)
+            except Exception as exc:
+                # Nobody else looks after this slot.
+                if process is not None and not process.ended:
+                    process.kill("it cannot be watched")
+                self.failed(f"cannot be {'started' if process is None else 'watched'}: {exc or type(exc).__name__}")
 
     def bury(self, process: LaneProcess) -> None:
         with self.lock:
@@ -189,9 +193,14 @@ class Slot:
                 return
             process.retired = True
         logger.info("%s (pid %d) is replaced: %s.", self.name, process.pid, reason)
+        try:
+            self.launch()
+        except RuntimeError as exc:  # no more threads for now
+            logger.error("%s cannot be replaced: %s.", self.name, exc)
+            process.retired = False
+            return
         self.restarts += 1
         self.supervisor.tell_retired(process)
-        self.launch()
 
 
 class Supervisor:
@@ -275,12 +284,18 @@ class Supervisor:
         limit = (self.settings.gil_max_rss or 0) << 20
         while not self.stopping.wait(WATCH if limit else 1.0):
             for slot in self.slots:
-                for process in list(slot.processes):
-                    rss = process.read_rss()
-                    if limit and rss > limit:
-                        process.kill(f"it had {rss >> 20} MiB, more than --gil-max-rss {limit >> 20}")
-                    elif limit and rss > limit * 0.9 and not process.retired and process.requests and not process.busy:
-                        slot.retire(process, f"it has {rss >> 20} MiB, close to --gil-max-rss {limit >> 20}")
+                try:
+                    self.look(slot, limit)
+                except Exception as exc:
+                    logger.error("The memory of %s cannot be watched\n", slot.name, exc_info=exc)
+
+    def look(self, slot: Slot, limit: int) -> None:
+        for process in list(slot.processes):
+            rss = process.read_rss()
+            if limit and rss > limit:
+                process.kill(f"it had {rss >> 20} MiB, more than --gil-max-rss {limit >> 20}")
+            elif limit and rss > limit * 0.9 and not process.retired and process.requests and not process.busy:
+                slot.retire(process, f"it has {rss >> 20} MiB, close to --gil-max-rss {limit >> 20}")
 
     def stop(self) -> None:
         """End every process: those that are done at once, the rest after ``--shutdown-timeout``."""

@@ -57,8 +57,8 @@ def end_threads(code: int, deadline: float, interrupted: bool) -> None:
     def watch() -> None:
         patience = max(LAST_STEPS, deadline - time.monotonic() if interrupted else 0)
         if not joined.wait(patience):
-            busy = [thread.name for thread in threading.enumerate() if not thread.daemon]
-            busy.remove(threading.main_thread().name)
+            main = threading.main_thread()
+            busy = [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not main]
             logger.error("%s did not end: not waited for any longer.", ", ".join(f"The thread '{name}'" for name in busy))
         else:
             time.sleep(max(LAST_STEPS, deadline - time.monotonic()))

@@ -33,6 +33,12 @@ logger = logging.getLogger("freelane.error")
 RESERVE = 1
 
 
+def tell_end(task: asyncio.Task[None]) -> None:
+    """Say what ended a task that runs beside the requests, which go on without it."""
+    if not task.cancelled() and (exc := task.exception()) is not None:
+        logger.error("%s has failed; what it looks for goes unnoticed from now on.\n", task.get_name(), exc_info=exc)
+
+
 class Worker:
     """Serves ``app`` on one socket. All but ``stop`` belongs to one thread: startup, requests and shutdown share it."""
 
@@ -122,15 +128,17 @@ class Worker:
     async def main(self, stopped: asyncio.Future[None]) -> None:
         """What the loop runs while Granian serves."""
         self.on_serving()
-        watcher = asyncio.create_task(self.watch_gil())
+        beside = [asyncio.create_task(self.watch_gil(), name="The watch for the GIL")]
+        if self.settings.batch:
+            beside.append(asyncio.create_task(scheduling.follow_load(self.handled), name="The watch for the load"))
+        for task in beside:
+            task.add_done_callback(tell_end)
         ending = asyncio.create_task(self.supervise_stop(stopped))
-        load = asyncio.create_task(scheduling.follow_load(self.handled)) if self.settings.batch else None
         await asyncio.wait([stopped, ending], return_when=asyncio.FIRST_COMPLETED)
         self.stop()
         await ending
-        watcher.cancel()
-        if load is not None:
-            load.cancel()
+        for task in beside:
+            task.cancel()
         if not stopped.done():
             # Granian waits for connections that will not end: finish without it.
             await self.runtime.shutdown()
