@@ -63,12 +63,15 @@ class StateServer:
 
     def accept(self) -> None:
         while not self.closed:
+            connection = None
             try:
                 connection = self.listener.accept()
                 threading.Thread(target=self.serve, args=(connection,), name="freelane-state", daemon=True).start()
             except (AuthenticationError, EOFError, ConnectionError):
                 continue  # a peer without the key, or one that left
             except Exception as exc:
+                if connection is not None:
+                    connection.close()
                 if not self.closed:
                     logger.error("SharedState cannot be reached by another process: %s.", exc)
                     time.sleep(PAUSE)
