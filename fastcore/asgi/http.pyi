@@ -9,6 +9,7 @@ from freelane.fastcore.asgi.loop_context import LoopContext
 from freelane.fastcore.asgi.request_body import RequestBody
 
 def waker(waiter: asyncio.Future[None]) -> Callable[[object], None]: ...
+
 @disjoint_base
 class HTTPExchange(RequestBody):
     app: Any
