@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from freelane.adapters.lane_route import Run
 from freelane.adapters.route_model import KINDS, RouteEntry, RouteTable, Served
 
 logger = logging.getLogger("freelane.error")
@@ -80,6 +82,20 @@ class Adapter:
     def describe(self, app: Any) -> list[Served]:
         """How the main process serves each of the app's HTTP routes that can be told."""
         return []
+
+    # Scope keys that the framework's own layers set anew around a route that runs alone.
+    remade: frozenset[str] = frozenset()
+
+    def landmarks(self, app: Any) -> list[Any]:
+        """The app's own objects that a scope may refer to, in the same order in every process that imports it."""
+        return [app]
+
+    def place(self, entry: RouteEntry, find: Callable[[], Run | None]) -> None:
+        """In the server's process: let ``find()`` (``LaneRoute``) answer for a route of this adapter's. May be called again."""
+
+    def route_app(self, entry: RouteEntry) -> Any:
+        """In a process of the gil lane: an ASGI app that runs one route, with nothing of the user's around it."""
+        return entry.owner
 
     def share_state(self, app: Any) -> str | None:
         """Make what the app's processes share reachable for those of the gil lane; returns where, if there is such a thing."""

@@ -17,8 +17,9 @@ class RouteEntry:
     ``path`` is in Starlette's syntax, mounts' prefixes included; ``prefix`` matches what is
     below it as well. ``methods`` is None for any. ``code`` is what runs for it, the endpoint
     first: what stands around it and the dependencies follow. ``gil`` says that the framework
-    itself marks it for the gil lane. ``route`` is what the framework keeps of it, by which its
-    routing knows it again.
+    itself marks it for the gil lane. ``route`` is what the framework keeps of it, ``holder`` what
+    has the ASGI app that it calls for it, ``owner`` the framework's app that both are part of.
+    ``mounts`` are those around ``owner`` that have a ``state`` of their own.
     """
 
     kind: Kind
@@ -29,6 +30,9 @@ class RouteEntry:
     prefix: bool = False
     gil: bool = False
     route: Any = None
+    holder: Any = None
+    owner: Any = None
+    mounts: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ PRIVATE = (
     "starlette._exception_handler:wrap_app_handling_exceptions",
     "starlette._utils:get_route_path",
     "starlette._utils:is_async_callable",
+    "starlette.middleware.base:_CachedRequest",
+    "starlette.middleware.base:_StreamingResponse",
 )
 
 # What a tool may replace to see requests, which is then called: around the app's router, in

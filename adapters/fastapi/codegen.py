@@ -15,13 +15,18 @@ from dataclasses import dataclass, field
 from keyword import iskeyword
 from typing import Any, Literal
 
-from fastapi._compat import get_missing_field_error
 from fastapi.background import BackgroundTasks
-from fastapi.dependencies.models import Dependant, _get_cache_key, _get_oauth_scopes, _is_async_gen_callable
-from fastapi.dependencies.utils import _should_embed_body_fields
+from fastapi.dependencies.models import Dependant
 from fastapi.security import SecurityScopes
 from pydantic_core import PydanticUndefined, ValidationError
 
+from freelane.adapters.compat.fastapi_private import (
+    get_cache_key,
+    get_missing_field_error,
+    get_oauth_scopes,
+    is_async_gen_callable,
+    should_embed_body_fields,
+)
 from freelane.adapters.coroutines import finish
 from freelane.adapters.fastapi import fields, opened, steps
 from freelane.adapters.fastapi.handler import Handler, below
@@ -228,7 +233,7 @@ class Writer:
 
     def dependency(self, sub: Dependant) -> str:
         """Write the solving and the call of a dependency; returns the name of its value."""
-        key = _get_cache_key(dependant=sub)
+        key = get_cache_key(dependant=sub)
         known = self.solved.get(key)
         nodes = [sub, *below(sub)]
         if known is not None and all(node.use_cache for node in nodes) and all(map(fields.without_effects, nodes)):
@@ -266,7 +271,7 @@ class Writer:
         if not everything:
             return {}
         arguments = {item.name: self.unused(item.name) for item, _ in everything}
-        single = len(body) == 1 and not self.handler.embed_body_fields and not _should_embed_body_fields(body)
+        single = len(body) == 1 and not self.handler.embed_body_fields and not should_embed_body_fields(body)
         found = [(item, source, self.step(item, source)) for item, source in everything]
         if any(step is None for _, _, step in found):
             self.by_fastapi(dependant, arguments)
@@ -365,7 +370,7 @@ class Writer:
         if dependant.response_param_name:
             arguments[dependant.response_param_name] = "response"
         if dependant.security_scopes_param_name:
-            scopes = self.name(_get_oauth_scopes(dependant=dependant), "scopes")
+            scopes = self.name(get_oauth_scopes(dependant=dependant), "scopes")
             made = f"{self.name(SecurityScopes, 'SecurityScopes')}(scopes={scopes}.copy())"
             arguments[dependant.security_scopes_param_name] = made
 
@@ -398,7 +403,7 @@ class Writer:
             return
         generator = self.unused("generator")
         self.add(f"{generator} = {made}")
-        if _is_async_gen_callable(dependant.call):
+        if is_async_gen_callable(dependant.call):
             self.add(f"{target} = await {self.name(opened.afirst, 'first')}({generator})")
         else:
             self.add(f"{target} = {self.copied()}().run({self.name(opened.first, 'first')}, {generator})")

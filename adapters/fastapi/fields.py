@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import params
-from fastapi.dependencies.utils import _get_param_aliases, _get_param_model, _is_json_field
+
+from freelane.adapters.compat.fastapi_private import get_param_aliases, get_param_model, is_json_field, type_adapter
 
 # Annotations whose values FastAPI takes from one string, the last of that name.
 SCALARS = (
@@ -49,7 +50,7 @@ def is_scalar(annotation: Any) -> bool:
 
 def is_free_text(field: Any) -> bool:
     """Whether every ``str`` passes the field's validation unchanged."""
-    schema = field._type_adapter.core_schema
+    schema = type_adapter(field).core_schema
     while schema.get("type") in ("default", "nullable"):
         schema = schema["schema"]
     return schema["type"] == "str" and not schema.keys() - {"type", "metadata"}
@@ -58,9 +59,9 @@ def is_free_text(field: Any) -> bool:
 def step(field: Any) -> Step | None:
     """The step of a path, query, header or cookie parameter; None where FastAPI must take it."""
     info = field.field_info
-    if _get_param_model(field) is not None or _is_json_field(field) or not is_scalar(info.annotation):
+    if get_param_model(field) is not None or is_json_field(field) or not is_scalar(info.annotation):
         return None
-    aliases = _get_param_aliases(field)
+    aliases = get_param_aliases(field)
     if len(aliases) != 1 or aliases[0][0] != aliases[0][1]:
         return None
     return make_step(field, aliases[0][1])
@@ -68,7 +69,7 @@ def step(field: Any) -> Step | None:
 
 def body_step(field: Any) -> Step | None:
     """The step of a JSON body, or of one of its members."""
-    aliases = _get_param_aliases(field)
+    aliases = get_param_aliases(field)
     if isinstance(field.field_info, params.Form) or len(aliases) != 1:
         return None
     return make_step(field, aliases[0][0], text=False)
@@ -78,7 +79,7 @@ def make_step(field: Any, alias: str, text: bool = True) -> Step | None:
     info = field.field_info
     if getattr(info, "validate_default", None):
         return None
-    validate = None if text and is_free_text(field) else field._type_adapter.validator.validate_python
+    validate = None if text and is_free_text(field) else type_adapter(field).validator.validate_python
     if info.is_required():
         return Step(field.name, alias, validate, True, None, False)
     if info.default_factory is None and isinstance(info.default, CONSTANT):
@@ -90,7 +91,7 @@ def without_effects(dependant: Any) -> bool:
     """Whether validating a function's own parameters again has the same outcome: none of the app's code takes part in it."""
     lists = (dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params,
              dependant.body_params)  # fmt: skip
-    return not any(calls_code(field._type_adapter.core_schema) for found in lists for field in found)
+    return not any(calls_code(type_adapter(field).core_schema) for found in lists for field in found)
 
 
 def calls_code(schema: Any) -> bool:

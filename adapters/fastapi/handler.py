@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi.datastructures import DefaultPlaceholder
-from fastapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
+from fastapi.dependencies.models import Dependant
 
 from freelane.adapters.compat import fastapi_gate, older_fastapi
+from freelane.adapters.compat.fastapi_private import is_async_gen_callable, is_gen_callable
 from freelane.adapters.compat.versions import made_in
 
 # Whether an empty body and JSON's null are the same to FastAPI's own code.
@@ -80,7 +81,7 @@ def read(app: Any) -> Handler:
     dependant = found["dependant"]
     if found.get("is_sse_stream") or found.get("is_json_stream"):
         raise NotCovered("it streams what its endpoint yields")
-    if _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
+    if is_async_gen_callable(dependant.call) or is_gen_callable(dependant.call):
         raise NotCovered("it streams what its endpoint yields")
     for sub in (dependant, *below(dependant)):
         if getattr(sub, "concurrency", None) is not None:
@@ -90,7 +91,7 @@ def read(app: Any) -> Handler:
     if not fastapi_gate.in_scope(original):
         if found["is_body_form"]:
             raise NotCovered("this FastAPI closes forms in its handler")
-        if any(_is_async_gen_callable(sub.call) or _is_gen_callable(sub.call) for sub in below(dependant)):
+        if any(is_async_gen_callable(sub.call) or is_gen_callable(sub.call) for sub in below(dependant)):
             raise NotCovered("this FastAPI closes dependencies in its handler")
     if found["body_field"] is not None and NONE_IS_EMPTY:
         if found["is_body_form"] or found.get("embed_body_fields", True) or len(dependant.body_params) != 1:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable
+from fastapi.dependencies.models import Dependant
 from fastapi.security.base import SecurityBase
 
 from freelane.adapters.compat import fastapi_gate
+from freelane.adapters.compat.fastapi_private import is_async_gen_callable, is_coroutine_callable, is_gen_callable
 from freelane.adapters.fastapi.handler import Handler, below
 
 
 def yields(call: Any) -> bool:
-    return _is_gen_callable(call) or _is_async_gen_callable(call)
+    return is_gen_callable(call) or is_async_gen_callable(call)
 
 
 def never_waits(call: Any) -> bool:
@@ -25,7 +26,7 @@ def runs_on(call: Any) -> str:
     """Where a dependency or an endpoint runs: on a "thread", on the "loop", or on "any" of them."""
     if never_waits(call):
         return "any"
-    return "loop" if _is_async_gen_callable(call) or _is_coroutine_callable(call) else "thread"
+    return "loop" if is_async_gen_callable(call) or is_coroutine_callable(call) else "thread"
 
 
 def needs_loop(handler: Handler) -> bool:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal, NoReturn
 
-from fastapi.dependencies.models import _is_coroutine_callable
-from fastapi.routing import _FASTAPI_SCOPE_KEY, request_response
+from fastapi.routing import request_response
 from starlette.exceptions import HTTPException
 
 from freelane.adapters.compat import fastapi_gate
+from freelane.adapters.compat.fastapi_private import FASTAPI_SCOPE_KEY, is_coroutine_callable
 from freelane.adapters.compat.versions import find_optional, own, replaced, watch
 from freelane.adapters.fastapi.codegen import Writer
 from freelane.adapters.fastapi.handler import Handler, NotCovered, read
@@ -92,7 +92,7 @@ def without_opened(call: Callable[..., Any]) -> Callable[..., Any]:
 def stands_for(handler: Handler) -> tuple[str, ...]:
     """The names that FastAPI would use for this route, where the plan does their work."""
     names: tuple[str, ...] = fastapi_gate.ENDPOINT
-    if not all(_is_coroutine_callable(node.call) for node in (handler.dependant, *handler.calls())):
+    if not all(is_coroutine_callable(node.call) for node in (handler.dependant, *handler.calls())):
         names += fastapi_gate.THREADS
     if handler.body_field is not None and not handler.is_body_form:
         names += fastapi_gate.READS_JSON
@@ -157,7 +157,7 @@ async def read_body(request: Any) -> bytes:
 async def read_form(request: Any, limits: Any) -> Any:
     """The form of a request, closed with it; FastAPI's errors for one that cannot be read."""
     scope = request.scope
-    inherited = scope.get(_FASTAPI_SCOPE_KEY, {})
+    inherited = scope.get(FASTAPI_SCOPE_KEY, {})
     try:
         form = await request.form(**(resolve_form_limits(inherited, limits) if resolve_form_limits else {}))
         scope["fastapi_middleware_astack"].push_async_callback(form.close)

@@ -10,10 +10,11 @@ from fastapi.routing import APIRoute, APIRouter
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from freelane.adapters.compat import fastapi_gate
+from freelane.adapters.compat.fastapi_private import telemetry_of
 from freelane.adapters.compat.versions import find_optional, replaced
 from freelane.adapters.fastapi.kinds import runs_on
 from freelane.adapters.fastapi.plan import make_plan
-from freelane.adapters.starlette.plan import make_entry
+from freelane.adapters.starlette.plan import gil_plan, make_entry
 from freelane.adapters.starlette.reader import Reader, Row
 
 
@@ -47,7 +48,7 @@ class FastAPIReader(Reader):
         return app.root_path or ""
 
     def watched(self, app: Any) -> str:
-        telemetry = getattr(app, "_native_telemetry", None)  # older releases have none
+        telemetry = telemetry_of(app)
         return "OpenTelemetry is on" if telemetry is not None and telemetry.enabled() else ""
 
     def marks(self, app: Any) -> Iterator[tuple[Any, str, Any]]:
@@ -94,7 +95,7 @@ class FastAPIReader(Reader):
         if not is_api_route(route):
             return super().row(siblings, index, route, nested)
         constants = {"endpoint": route.endpoint, "route": route}
-        entry = make_entry(siblings, index, route, make_plan(route.app), constants, fresh)
+        entry = make_entry(siblings, index, route, gil_plan(route.app) or make_plan(route.app), constants, fresh)
         return route.path, route.methods, False, entry
 
     def included(self, include: Any) -> Iterator[Row | None]:
@@ -124,7 +125,7 @@ class FastAPIReader(Reader):
     def effective_row(self, include: Any, context: Any, siblings: list[Any], index: int) -> Row:
         assert context.app is not None
         entry = make_entry(
-            siblings, index, context, make_plan(context.app),
+            siblings, index, context, gil_plan(context.app) or make_plan(context.app),
             {"endpoint": context.endpoint, "route": context.original_route},
             {"fastapi": {"included_router": include, "effective_route_context": context}},
         )  # fmt: skip

@@ -16,6 +16,7 @@ from pydantic_core import SchemaSerializer, to_json
 from starlette.responses import Response
 
 from freelane.adapters.compat import older_fastapi
+from freelane.adapters.compat.fastapi_private import type_adapter
 from freelane.adapters.compat.versions import find_optional
 from freelane.adapters.fastapi.handler import Handler
 from freelane.adapters.fastapi.shapes import shape_of
@@ -124,7 +125,7 @@ def serializer(handler: Handler, endpoint_context: Callable[[Any], Any]) -> Call
     field, dump = handler.response_field, handler.dump
     if field is None:
         return lambda request, value: jsonable_encoder(value)
-    validate = field._type_adapter.validator.validate_python
+    validate = type_adapter(field).validator.validate_python
     write = field.serialize_json if handler.default_class else field.serialize
 
     def serialize(request: Any, value: Any) -> Any:

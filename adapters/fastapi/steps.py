@@ -9,15 +9,15 @@ from functools import lru_cache
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import _solve_generator, request_body_to_args, request_params_to_args
+from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import _extract_endpoint_context
 from pydantic_core import PydanticUndefined as Undefined
 from pydantic_core import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from freelane.adapters.compat import older_fastapi
+from freelane.adapters.compat.fastapi_private import extract_endpoint_context, solve_generator
 from freelane.adapters.coroutines import finish
 from freelane.adapters.starlette.plan import Delegate
 from freelane.adapters.starlette.threads import on_executor
@@ -28,7 +28,7 @@ from freelane.fastcore.threads.executor import ExecutorFull
 EMPTY_BODY = older_fastapi.empty_body()
 NAMES_PLACES = older_fastapi.names_places()
 NAMES_URLS = older_fastapi.names_urls()
-GENERATORS_GET_REQUEST = "request" in inspect.signature(_solve_generator).parameters
+GENERATORS_GET_REQUEST = "request" in inspect.signature(solve_generator).parameters
 
 
 async def in_thread(function: Callable[..., Any], /, *args: Any, **arguments: Any) -> Any:
@@ -136,14 +136,14 @@ async def enter_generator(request: Any, dependant: Dependant, function_scope: bo
     key = "fastapi_function_astack" if function_scope else "fastapi_inner_astack"
     stack = request.scope[key]
     more = {"request": request} if GENERATORS_GET_REQUEST else {}
-    return await _solve_generator(dependant=dependant, stack=stack, sub_values=values, **more)
+    return await solve_generator(dependant=dependant, stack=stack, sub_values=values, **more)
 
 
 def endpoint_context(dependant: Dependant) -> Callable[[Any], Any]:
     """``request -> EndpointContext``, which FastAPI's errors show in the log."""
 
     def context(request: Any) -> Any:
-        found = _extract_endpoint_context(dependant.call) if dependant.call else {}
+        found = extract_endpoint_context(dependant.call) if dependant.call else {}
         if dependant.path:
             mount_path = request.scope.get("root_path", "").rstrip("/")
             found["path"] = f"{request.method} {mount_path}{dependant.path}"

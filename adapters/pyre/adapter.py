@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from freelane.adapters import registry
+from freelane.adapters.lane_route import Run
 from freelane.adapters.pyre import asgi, serving, table, threads
 from freelane.adapters.pyre.app import Pyre
 from freelane.adapters.pyre.metrics import counters
 from freelane.adapters.pyre.requests import DirectRequest
 from freelane.adapters.pyre.responses import Answer, Headers
 from freelane.adapters.pyre.streams import Channel
-from freelane.adapters.route_model import RouteTable, Served
+from freelane.adapters.route_model import RouteEntry, RouteTable, Served
 from freelane.fastcore.asgi.http import HTTPExchange
 from freelane.fastcore.routing.dispatcher import Call, Dispatcher
 from freelane.fastcore.threads.loop_queue import LoopQueue
@@ -66,6 +68,13 @@ class PyreAdapter(registry.Adapter):
 
     def route_table(self, app: Any) -> RouteTable:
         return table.route_table(app)
+
+    def landmarks(self, app: Any) -> list[Any]:
+        return [app, *(mark for mount in app.mounts for mark in registry.adapter_of(mount.app).landmarks(mount.app))]
+
+    def place(self, entry: RouteEntry, find: Callable[[], Run | None]) -> None:
+        entry.route.elsewhere = find
+        entry.owner.changed()
 
     def describe(self, app: Any) -> list[Served]:
         return list(table.served(app))

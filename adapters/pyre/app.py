@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypedDict, TypeVar, cast, overload
 
+from freelane.adapters.lane_route import Run
 from freelane.adapters.pyre import asgi
 from freelane.adapters.pyre.cors import CORS
 from freelane.adapters.pyre.logs import RequestLog
@@ -16,7 +17,7 @@ from freelane.adapters.pyre.mcp import MCPServer
 from freelane.adapters.pyre.mounts import Mount
 from freelane.adapters.pyre.openapi import OpenAPI
 from freelane.adapters.pyre.pipeline import Pipeline
-from freelane.adapters.pyre.routes import Route, RouteTable
+from freelane.adapters.pyre.routes import Route, RouteTable, nowhere
 from freelane.adapters.pyre.state import SharedState
 from freelane.adapters.pyre.statics import StaticDirectory
 from freelane.adapters.pyre.threads import GILThread
@@ -360,6 +361,7 @@ class WebSocketRoute:
         self.path = path
         self.handler = handler
         self.origins = None if origins is None else frozenset(origins)
+        self.elsewhere: Callable[[], Run | None] = nowhere
 
 
 def is_worker() -> bool:

@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from starlette._utils import get_route_path
 
+from freelane.adapters.compat.starlette_private import get_route_path
 from freelane.adapters.pyre import websockets
 from freelane.adapters.pyre.exceptions import NotFound
 from freelane.adapters.pyre.lifespan import run_lifespan
@@ -69,8 +69,9 @@ async def serve_http(app: Pyre, scope: Any, receive: Any, send: Any) -> None:
                     return
         found = pipeline.fallback or UNMATCHED, None
     route, params = found
-    if (attempt := scope.get("freelane.attempt")) is not None:
-        await attempt.found(route)
+    if (run := route.elsewhere()) is not None:
+        await run(scope, receive, send)
+        return
     try:
         body = await read_body(scope, receive, app.max_body_size)
     except ClientGone:
@@ -215,6 +216,9 @@ async def serve_websocket(app: Pyre, scope: Any, receive: Any, send: Any) -> Non
         await refuse(404, b"no websocket handler", scope, receive, send)
         return
     route, params = found
+    if (run := route.elsewhere()) is not None:
+        await run(scope, receive, send)
+        return
     await receive()  # websocket.connect
     request = ASGIRequest({**scope, "method": "GET"}, path, b"", params)
     if not origin_allowed(app, route, request):

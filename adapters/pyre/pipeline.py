@@ -28,7 +28,7 @@ from freelane.adapters.pyre.responses import (
     header_pairs,
     render,
 )
-from freelane.adapters.pyre.routes import Route, is_async
+from freelane.adapters.pyre.routes import Route, is_async, nowhere
 from freelane.adapters.pyre.threads import Overloaded
 from freelane.fastcore.routing.dispatcher import Call, Table
 from freelane.fastcore.routing.guard import Guard
@@ -60,7 +60,10 @@ class Pipeline:
         self.bare = not (self.before or self.after or self.cors or self.log)
         hooks_ask = any(body_use.hook_may_ask(hook) for hook in self.before + self.after)
         for route in (*app.table.routes, *extra):
-            route.free = self.on_threads(route) and not route.gil
+            if route.elsewhere is not nowhere:
+                route.lane = "gil"
+            else:
+                route.lane = "free" if self.on_threads(route) and not route.gil else "loop"
             route.body = route.asks_for_body or hooks_ask
             route.limit = app.max_body_size
         answer = BareAnswer(self.failure, app.wait) if self.bare else self.answer_on_thread

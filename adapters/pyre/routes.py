@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from freelane.adapters.lane_route import Run
 from freelane.adapters.pyre import body_use, injection, models
 from freelane.fastcore.routing.router import Router
 from freelane.fastcore.routing.targets import DirectTarget
@@ -25,6 +26,10 @@ def is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or (
         not inspect.isroutine(function) and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
     )
+
+
+def nowhere() -> None:
+    """Of a route that runs in this process."""
 
 
 class Route(DirectTarget):
@@ -46,9 +51,10 @@ class Route(DirectTarget):
         self.model = model
         self.name = getattr(handler, "__name__", type(handler).__name__)
         self.is_async = is_async(handler)
-        # Whether all of it may run on the server's threads, and wants the request's body; known once hooks are.
-        self.free = False
+        # Its lane, and whether it wants the request's body, are known once hooks are.
         self.body = True
+        # What runs it in a process of the gil lane, for the running loop; set before anything is served.
+        self.elsewhere: Callable[[], Run | None] = nowhere
         names = PARAM.findall(self.pattern)
         self.parameters: list[injection.Parameter] = []
         if model is None:

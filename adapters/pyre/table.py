@@ -15,15 +15,20 @@ from freelane.adapters.route_model import KINDS, RouteEntry, RouteTable, Served
 def route_table(app: Any) -> RouteTable:
     """The app's routes; ``gil=True`` is the mark."""
     entries = [
-        RouteEntry("http", (route.method,), route.pattern, route.handler, (route.handler,), gil=route.gil, route=route)
+        RouteEntry(
+            "http", (route.method,), route.pattern, route.handler, (route.handler,), gil=route.gil, route=route, owner=app
+        )
         for route in (*app.table.routes, *app.extra_routes())
     ]
-    entries += [RouteEntry("websocket", None, path, route.handler, (route.handler,)) for path, route in app.websockets.items()]
+    entries += [
+        RouteEntry("websocket", None, path, route.handler, (route.handler,), route=route, owner=app)
+        for path, route in app.websockets.items()
+    ]
     convertors: dict[str, Any] = {}
     for mount in app.mounts:
         inner = registry.route_table(mount.app)
         convertors |= inner.convertors
-        entries += [replace(entry, path=mount.path + entry.path) for entry in inner.entries]
+        entries += [replace(entry, path=mount.path + entry.path, mounts=(mount, *entry.mounts)) for entry in inner.entries]
         for kind in KINDS:
             entries.append(RouteEntry(kind, None, mount.path, None, prefix=True))
     return RouteTable(
@@ -40,9 +45,8 @@ def served(app: Any) -> Iterator[Served]:
     """How the main process serves the app's routes."""
     app.pipeline  # decides which routes need the loop
     for route in app.table.routes:
-        lane = "free" if route.free else "loop"
-        reason = "an async hook runs around it" if not route.is_async and not route.free and not route.gil else ""
-        yield Served(route.pattern, frozenset((route.method,)), lane, True, reason)
+        reason = "an async hook runs around it" if not route.is_async and route.lane == "loop" and not route.gil else ""
+        yield Served(route.pattern, frozenset((route.method,)), route.lane, True, reason)
 
 
 def share(app: Any) -> str | None:

@@ -15,8 +15,9 @@ from starlette.applications import Starlette
 
 from freelane.adapters import registry
 from freelane.adapters.compat import free_threading, starlette_gate, versions
-from freelane.adapters.route_model import RouteTable, Served
-from freelane.adapters.starlette import json_render, stack, threads
+from freelane.adapters.lane_route import Run
+from freelane.adapters.route_model import RouteEntry, RouteTable, Served
+from freelane.adapters.starlette import json_render, lane, stack, threads
 from freelane.adapters.starlette.describe import served
 from freelane.adapters.starlette.direct import Direct
 from freelane.adapters.starlette.plan import Entry
@@ -110,6 +111,17 @@ class StarletteAdapter(registry.Adapter):
 
     def route_table(self, app: Any) -> RouteTable:
         return route_table(app)
+
+    remade = lane.REMADE
+
+    def landmarks(self, app: Any) -> list[Any]:
+        return list(lane.landmarks(app))
+
+    def place(self, entry: RouteEntry, find: Callable[[], Run | None]) -> None:
+        lane.place(entry, find)
+
+    def route_app(self, entry: RouteEntry) -> Any:
+        return lane.route_app(entry, compiled(entry.owner)[0])
 
     def describe(self, app: Any) -> list[Served]:
         return self.adapt(app).describe()

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from anyio import from_thread
-from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from freelane.adapters.compat import starlette_gate, versions
+from freelane.adapters.compat.starlette_private import wrap_app_handling_exceptions
 from freelane.adapters.starlette.layers import Stack
 from freelane.adapters.starlette.plan import ASGIApp, Closing, Delegate, Entry, Later, Plan
 from freelane.adapters.starlette.threads import ThreadCalls, as_awaited, thread_name

@@ -16,9 +16,9 @@ from freelane.adapters.starlette.routing import CompiledRouter
 from freelane.adapters.starlette.sections import Rest
 from freelane.adapters.starlette.threads import ThreadCalls, overloaded
 from freelane.fastcore.asgi.http import HTTPExchange
-from freelane.fastcore.routing.dispatcher import Call, Dispatcher, Table
+from freelane.fastcore.routing.dispatcher import Call, Dispatcher, Table, Target
 from freelane.fastcore.routing.guard import Guard
-from freelane.fastcore.routing.targets import ASGITarget
+from freelane.fastcore.routing.targets import ASGITarget, LaneTarget
 
 
 class Direct:
@@ -69,11 +69,13 @@ class Direct:
                 self.publish()
             return self.match
 
-    def target(self, entry: Any) -> ASGITarget | None:
+    def target(self, entry: Any) -> Target | None:
         if type(entry) is not Entry:
             return None
         own, plan = entry.guard, entry.plan.guard
         guard = Guard(own.attributes + plan.attributes, own.sizes + plan.sizes, own.places, own.absent, plan.watches)
+        if entry.plan.lane == "gil" and len(self.parts) == 1:
+            return LaneTarget(guard)
         if len(self.parts) > 1:
             return ASGITarget(guard, self.outer, self.dispatched_answer(entry))
         return ASGITarget(

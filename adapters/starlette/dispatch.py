@@ -16,16 +16,16 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
-from starlette.middleware import base
 
+from freelane.adapters.compat.starlette_private import CachedRequest, StreamingResponse
 from freelane.adapters.starlette.answers import is_plain
 from freelane.adapters.starlette.plan import ASGIApp
 from freelane.adapters.starlette.sections import Node, Rest, Whole
 
 # Newer releases of Starlette give the request a `send`.
-WITH_SEND = "send" in signature(base._CachedRequest.__init__).parameters
+WITH_SEND = "send" in signature(CachedRequest.__init__).parameters
 
-OWN_SEND = base._StreamingResponse.__call__
+OWN_SEND = StreamingResponse.__call__
 
 
 class Inner:
@@ -145,7 +145,7 @@ class Inner:
                     await self.call.send(message)
                 else:
                     assert message["type"] == "http.response.start"
-                    response = base._StreamingResponse(status_code=message["status"], content=self.body(), info=info)
+                    response = StreamingResponse(status_code=message["status"], content=self.body(), info=info)
                     response.raw_headers = message.get("headers", [])
                     return response
             raise anyio.EndOfStream  # as of the stream that was not needed: it shows in the context
@@ -211,7 +211,7 @@ class Call:
         self.scope = scope
         self.send = send
         self.params = params
-        make: Any = base._CachedRequest
+        make: Any = CachedRequest
         self.request = make(scope, receive, send) if WITH_SEND else make(scope, receive)
         self.path, self.method, self.root_path = scope["path"], scope["method"], scope["root_path"]
         self.sent = self.read = False
@@ -253,7 +253,7 @@ class Call:
         if self.closed:
             raise anyio.ClosedResourceError
         self.read = False
-        made: Any = base._StreamingResponse.__new__(base._StreamingResponse)
+        made: Any = StreamingResponse.__new__(StreamingResponse)
         made.info = made.media_type = made.background = None
         made.status_code = found.status
         made.raw_headers = found.headers

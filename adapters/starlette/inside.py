@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from starlette._utils import get_route_path
-
+from freelane.adapters.compat.starlette_private import get_route_path
 from freelane.adapters.starlette.answers import Outcome, is_plain
 from freelane.adapters.starlette.dispatch import Dispatch
 from freelane.adapters.starlette.plan import Entry, Plan
@@ -52,9 +51,6 @@ class Inside:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or "router" in scope or not (self.guard.holds() and self.reader.routes_silently(scope)):
-            await self.app(scope, receive, send)
-            return
-        if scope.get("freelane.attempt") is not None:  # the compiled router tells the gil lane what it finds
             await self.app(scope, receive, send)
             return
         found = self.router.find(scope["method"], get_route_path(scope))

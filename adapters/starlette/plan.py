@@ -7,6 +7,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from freelane.adapters.lane_route import LaneRoute
 from freelane.fastcore.routing.guard import Guard
 
 Scope = MutableMapping[str, Any]
@@ -62,6 +63,7 @@ class Plan:
     """How the requests of one route are answered.
 
     - ``app``: the route's ASGI app, for a request that comes through the app's own middleware.
+    - ``lane``: "loop", "free" or "gil".
     - ``call``: ``(request) -> response``, or ``(request, body: bytes) -> response`` where
       ``body`` is set; a coroutine function unless ``lane`` is "free". None where only ``app``
       gives the right answer.
@@ -80,6 +82,13 @@ class Plan:
     reason: str = ""
     guard: Guard = Guard()
     opened: Callable[[], Closing] | None = None
+
+
+def gil_plan(app: Any) -> Plan | None:
+    """The plan of a route that the gil lane has taken; None for another one's ``app``."""
+    if type(app) is not LaneRoute:
+        return None
+    return Plan(app, None, "gil", compiled=False, reason="it is in the gil lane")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

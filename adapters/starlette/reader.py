@@ -12,7 +12,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Mount, Route, Router, WebSocketRoute
 
 from freelane.adapters.compat import starlette_gate, versions
-from freelane.adapters.starlette.plan import Entry, MountEntry, Plan, make_entry
+from freelane.adapters.starlette.plan import Entry, MountEntry, Plan, gil_plan, make_entry
 from freelane.adapters.starlette.routes import function_of
 from freelane.fastcore.routing.guard import Guard
 from freelane.fastcore.routing.router import Router as RadixRouter
@@ -113,6 +113,8 @@ class Reader:
 
     def plan(self, route: Any) -> Plan:
         app = route.app
+        if (moved := gil_plan(app)) is not None:
+            return moved
         found = function_of(app)
         if found is None:
             return Plan(app, compiled=False, reason="its endpoint is an ASGI app, or has middleware of its own")

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from starlette._utils import is_async_callable
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, Route, Router
 
 from freelane.adapters.compat import versions
+from freelane.adapters.compat.starlette_private import is_async_callable
 
 # What sends a `def` endpoint to a thread, unless a tool has another way.
 OWN_POOL = versions.own("starlette.concurrency:run_in_threadpool")

@@ -6,9 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from starlette._utils import get_route_path
-
 from freelane.adapters.compat import versions
+from freelane.adapters.compat.starlette_private import get_route_path
 from freelane.adapters.starlette.plan import Entry, MountEntry
 from freelane.adapters.starlette.reader import Reader, radix
 from freelane.fastcore.routing.guard import Guard
@@ -100,8 +99,6 @@ class CompiledRouter:
             found = self.find(scope["method"], get_route_path(scope))
             if found is not None:
                 entry, params = found
-                if (attempt := scope.get("freelane.attempt")) is not None:
-                    await found_route(attempt, entry)
                 if "router" not in scope:
                     scope["router"] = self.router
                 if type(entry) is Entry:
@@ -117,9 +114,3 @@ class CompiledRouter:
     def __getattr__(self, name: str) -> Any:
         # Whoever walks the app's layers (url_for, admin tools) finds the router.
         return getattr(self.router, name)
-
-
-async def found_route(attempt: Any, entry: Entry | MountEntry) -> None:
-    """Tell the gil lane what was found; it takes the request from here where the route is its own."""
-    if type(entry) is Entry or attempt.takes(entry.route):
-        await attempt.found(entry.route)

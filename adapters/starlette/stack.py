@@ -9,6 +9,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from freelane.adapters.compat import starlette_gate, versions
+from freelane.adapters.compat.starlette_private import handlers_of
 from freelane.adapters.starlette.inside import Inside
 from freelane.adapters.starlette.layers import Stack, compiled
 from freelane.adapters.starlette.reader import Reader
@@ -139,7 +140,7 @@ def handlers(app: Any) -> Any:
     """What ``ExceptionMiddleware`` leaves in the scope."""
     for layer in layers(app) or ():
         if type(layer) is ExceptionMiddleware:
-            return layer._exception_handlers, layer._status_handlers
+            return handlers_of(layer)
     return {}, {}
 
 

@@ -17,7 +17,7 @@ from freelane.adapters.starlette.routes import mounted, mounted_apps
 def route_table(app: Starlette) -> RouteTable:
     """The app's routes in its order, those of mounted apps in their place."""
     unreadable: list[str] = []
-    entries = list(collect(app.routes, "", (), unreadable))
+    entries = list(collect(app.routes, "", (), unreadable, app))
     everywhere = [middleware.cls for middleware in app.user_middleware]
     everywhere += [value for middleware in app.user_middleware for value in values_of(middleware)]
     everywhere += app.exception_handlers.values()
@@ -43,42 +43,49 @@ def values_of(middleware: Any) -> list[Any]:
     return [*getattr(middleware, "args", ()), *getattr(middleware, "kwargs", {}).values()]
 
 
-def collect(routes: Iterable[BaseRoute], prefix: str, around: tuple[Any, ...], unreadable: list[str]) -> Iterator[RouteEntry]:
+def collect(
+    routes: Iterable[BaseRoute], prefix: str, around: tuple[Any, ...], unreadable: list[str], owner: Any
+) -> Iterator[RouteEntry]:
     for route in routes:
         if isinstance(route, (Mount, Host)):
-            yield from collect_mount(route, prefix, around, unreadable)
+            yield from collect_mount(route, prefix, around, unreadable, owner)
         elif isinstance(route, Route):
-            yield endpoint_entry("http", route, route, prefix, around)
+            yield endpoint_entry("http", route, route, prefix, around, owner)
         elif isinstance(route, WebSocketRoute):
-            yield endpoint_entry("websocket", route, route, prefix, around)
+            yield endpoint_entry("websocket", route, route, prefix, around, owner)
         elif hasattr(route, "effective_candidates"):
             # Newer FastAPI keeps an included router as one route.
-            yield from collect(route.effective_candidates(), prefix, around, unreadable)
+            yield from collect(route.effective_candidates(), prefix, around, unreadable, owner)
         elif (original := getattr(route, "original_route", None)) is not None:
-            yield from collect_included(route, original, prefix, around, unreadable)
+            yield from collect_included(route, original, prefix, around, unreadable, owner)
         else:
             unreadable.append(f"{type(route).__name__} {prefix}{getattr(route, 'path', '')}")
 
 
 def collect_included(
-    effective: Any, original: BaseRoute, prefix: str, around: tuple[Any, ...], unreadable: list[str]
+    effective: Any,
+    original: BaseRoute,
+    prefix: str,
+    around: tuple[Any, ...],
+    unreadable: list[str],
+    owner: Any,
 ) -> Iterator[RouteEntry]:
     """A route of an included router: ``effective`` has the path and the dependencies that inclusion adds."""
     if isinstance(original, (Route, WebSocketRoute)):
         kind: Literal["http", "websocket"] = "http" if isinstance(original, Route) else "websocket"
         plain = getattr(effective, "starlette_route", None)
-        yield endpoint_entry(kind, original, plain if plain is not None else effective, prefix, around)
+        yield endpoint_entry(kind, original, plain if plain is not None else effective, prefix, around, owner)
     else:
         plain = getattr(effective, "starlette_route", None)
-        yield from collect([original if plain is None else plain], prefix, around, unreadable)
+        yield from collect([original if plain is None else plain], prefix, around, unreadable, owner)
 
 
 def endpoint_entry(
-    kind: Literal["http", "websocket"], route: Any, effective: Any, prefix: str, around: tuple[Any, ...]
+    kind: Literal["http", "websocket"], route: Any, effective: Any, prefix: str, around: tuple[Any, ...], owner: Any
 ) -> RouteEntry:
     code = (route.endpoint, *wrappers(route), *dependencies(effective), *answers(effective), *around)
     methods = methods_of(route) if kind == "http" else None
-    return RouteEntry(kind, methods, prefix + effective.path, route.endpoint, code, route=route)
+    return RouteEntry(kind, methods, prefix + effective.path, route.endpoint, code, route=route, holder=effective, owner=owner)
 
 
 def answers(route: Any) -> list[Any]:
@@ -88,7 +95,9 @@ def answers(route: Any) -> list[Any]:
     return [found] if isinstance(found, type) else []
 
 
-def collect_mount(route: Mount | Host, prefix: str, around: tuple[Any, ...], unreadable: list[str]) -> Iterator[RouteEntry]:
+def collect_mount(
+    route: Mount | Host, prefix: str, around: tuple[Any, ...], unreadable: list[str], owner: Any
+) -> Iterator[RouteEntry]:
     # A Host's routes are listed by their path alone: the lane answers for other hosts as well.
     path = prefix + (route.path if isinstance(route, Mount) else "")
     inner = mounted(route)
@@ -96,10 +105,11 @@ def collect_mount(route: Mount | Host, prefix: str, around: tuple[Any, ...], unr
     if isinstance(inner, (Starlette, Router)):
         if isinstance(inner, Starlette):
             outer = (*(middleware.cls for middleware in inner.user_middleware), *inner.exception_handlers.values(), *outer)
-        yield from collect(inner.routes, path, outer, unreadable)
+            owner = inner
+        yield from collect(inner.routes, path, outer, unreadable, owner)
     elif not isinstance(inner, StaticFiles):
         for kind in KINDS:
-            yield RouteEntry(kind, None, path, inner, (inner, *outer), prefix=True, route=route)
+            yield RouteEntry(kind, None, path, inner, (inner, *outer), prefix=True, route=route, holder=route, owner=owner)
     if isinstance(route, Mount):
         # What a mount matches goes nowhere else.
         for kind in KINDS:

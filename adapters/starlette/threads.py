@@ -12,22 +12,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import anyio.lowlevel
 import anyio.to_thread
 from anyio import CancelScope, CapacityLimiter
-from anyio._core import _eventloop as anyio_eventloop
 from anyio.lowlevel import current_token
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, request_response
 
-from freelane.adapters.compat import starlette_gate, versions
+from freelane.adapters.compat import anyio_gate, starlette_gate, versions
 from freelane.adapters.starlette.routes import function_of, walk
 from freelane.fastcore.routing.watch import Watch
 from freelane.fastcore.threads.executor import ExecutorFull
-
-# Before 4.11, anyio's token did not know its backend, and threads kept that beside it.
-BACKEND_APART = not hasattr(anyio.lowlevel, "EventLoopToken")
 
 # The executor that serves each loop; endpoints find theirs by the loop they are awaited on,
 # since several workers may share one app object.
@@ -49,15 +44,12 @@ class ThreadCalls:
         if limiter.total_tokens != 40:
             self.executor.set_limit(int(min(limiter.total_tokens, 10_000)))
         # Older releases want a scope for what is called back: one that nobody enters, so that nobody cancels it.
-        self.scope = CancelScope() if BACKEND_APART else None
+        self.scope = CancelScope() if anyio_gate.BACKEND_APART else None
         return current_token()
 
     def enter(self) -> None:
         """Make this thread one that ``anyio.from_thread`` works on."""
-        anyio_eventloop.threadlocals.current_token = self.token
-        if BACKEND_APART:
-            anyio_eventloop.threadlocals.current_async_backend = anyio_eventloop.get_async_backend("asyncio")
-        anyio_eventloop.threadlocals.current_cancel_scope = self.scope
+        anyio_gate.enter_thread(self.token, self.scope)
 
     def call(self, function: Callable[..., Any], request: Any, *more: Any) -> Any:
         return self.entered(function, (request, *more), {})

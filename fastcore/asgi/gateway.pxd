@@ -3,8 +3,9 @@ from freelane.fastcore.asgi.loop_context cimport LoopContext
 
 cdef class Gateway(LoopContext):
     cdef object begin_bound      # constant
-    # (exchange) -> the ASGI app that runs it in the app's place, or None; constant once serving.
-    cdef public object attempt
+    # (exchange): lets the gil lane answer a request as it came, on the loop's thread; None where
+    # there is no lane. Constant once serving.
+    cdef public object gil_lane
 
     cpdef object begin(self, object watcher)
     cpdef object open(self, object source, object proto)

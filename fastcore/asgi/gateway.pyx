@@ -26,8 +26,6 @@ cdef class Gateway(LoopContext):
             watcher.done()
             return None
         exchange.watcher = watcher
-        if self.attempt is not None:
-            exchange.app = self.attempt(exchange)
         exchange.start(self.context.copy())
         return None
 
@@ -48,6 +46,9 @@ cdef class Gateway(LoopContext):
                 scope["client"], scope["scheme"] = self.forwarded(
                     scope["headers"], scope["client"], scope["scheme"], websocket
                 )
+        if self.observed:
+            # A list, so that it is one and the same in whatever copies of the scope layers make.
+            scope["freelane.lane"] = []
         if websocket:
             return WebSocketExchange(self, proto, source, scope, peer)
         return HTTPExchange(self, proto, source, scope, peer)

@@ -43,6 +43,15 @@ class ClientDisconnected(OSError):
     """A message was sent to a client that is gone (ASGI spec_version 2.4)."""
 
 
+class HandshakeRefused(Exception):
+    """Raised through an app: the handshake is to be answered with a status, which plain ASGI has no event for."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"the handshake is refused with status {status}")
+        self.status = status
+        self.body = body
+
+
 class WebSocketExchange:
     """``receive`` and ``send`` for one WebSocket, and the task that runs the app with them."""
 
@@ -85,6 +94,8 @@ class WebSocketExchange:
             result = await self.app(self.scope, self.receive, self.send)
         except ClientDisconnected:
             pass
+        except HandshakeRefused as exc:
+            await self.refuse(exc.status, exc.body)
         except BaseException as exc:
             gateway.log_error("Exception in ASGI application\n", exc)
             await self.refuse(500, b"Internal Server Error")

@@ -3,7 +3,6 @@
 from freelane.fastcore.lane.client cimport Call
 
 cdef class HTTPCall(Call):
-    cdef object receive          # what stands before the exchange's, or None
     cdef bytes body
     cdef bint more
 

@@ -6,11 +6,11 @@ response comes in one frame costs no task; any other is run by its exchange's ow
 ASGI app that speaks to the lane. Frames: fastcore/lane/protocol.pyx.
 """
 from freelane.fastcore.lane import decoder, protocol
-from freelane.fastcore.lane.client import REFUSED
+from freelane.fastcore.lane.client import BROKEN, REFUSED
 
 from freelane.fastcore.lane.client cimport Lane
 from freelane.fastcore.lane.decoder cimport decode_response
-from freelane.fastcore.lane.protocol cimport encode_request, has_body
+from freelane.fastcore.lane.protocol cimport encode_request, encode_route, has_body
 
 cdef int RESPONSE = protocol.RESPONSE
 cdef int BODY = protocol.BODY
@@ -38,7 +38,6 @@ cdef class HTTPCall(Call):
     """One request."""
 
     def __cinit__(self, client, exchange):
-        self.receive = None
         self.body = b""
         self.more = False
 
@@ -49,17 +48,12 @@ cdef class HTTPCall(Call):
         else:
             self.client.submit(self)
 
-    async def take_over(self, receive):
-        """Answer in the exchange's own task, which has begun; ``receive`` gives the body from its beginning."""
-        self.running = True
-        self.receive = receive
-        await self.run(self.exchange.scope, receive, self.exchange.send)
-
     cpdef bytes request(self):
         inline = len(self.body) <= MAX_INLINE
-        return encode_request(
-            self.stream, self.exchange.scope, self.body if inline else b"", inline and not self.more
-        )
+        body, end = self.body if inline else b"", inline and not self.more
+        if self.turn is not None:
+            return encode_route(self.stream, self.turn.number, self.turn.packed, body, end)
+        return encode_request(self.stream, self.exchange.scope, body, end)
 
     cpdef object dispatch(self, Lane lane):
         Call.dispatch(self, lane)
@@ -99,22 +93,26 @@ cdef class HTTPCall(Call):
 
     async def upload(self, data):
         """Send the rest of the body, then wait for the client to leave."""
-        receive = self.exchange.receive if self.receive is None else self.receive
         more = self.more
         while True:
             if data or not more:
                 await self.send_payload(BODY, 0 if more else END, data)
             if not more:
                 break
-            message = await receive()
+            try:
+                message = await self.exchange.receive()
+            except Exception as exc:
+                if self.turn is None:
+                    raise
+                self.push((BROKEN, 0, exc))
+                return
             if message["type"] == "http.disconnect":
                 self.leave()
                 return
-            data, more = message["body"], message["more_body"]
+            data, more = message.get("body", b""), message.get("more_body", False)
         await self.wait_for_disconnect()
 
     async def wait_for_disconnect(self):
-        # By then the body is read: what stands before the exchange has nothing more to say.
         while (await self.exchange.receive())["type"] != "http.disconnect":
             pass
         if not self.over:
@@ -134,7 +132,7 @@ cdef class HTTPCall(Call):
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     return
-                self.body, self.more = message["body"], message["more_body"]
+                self.body, self.more = message.get("body", b""), message.get("more_body", False)
                 self.client.submit(self)
             await self.deliver(send)
         finally:
@@ -194,6 +192,8 @@ cdef class WebSocketCall(Call):
         self.exchange.start(self.client.context())
 
     cpdef bytes request(self):
+        if self.turn is not None:
+            return encode_route(self.stream, self.turn.number, self.turn.packed, b"", False)
         return encode_request(self.stream, self.exchange.scope, b"", False)
 
     cpdef object dispatch(self, Lane lane):

@@ -27,6 +27,7 @@ cdef class Lane:
 cdef class Call:
     cdef readonly object client
     cdef readonly object exchange
+    cdef object turn             # the exchange, where that is a Turn; else None
     cdef readonly Lane lane
     cdef readonly unsigned int stream
     # When it began to wait for a lane, and when the lane was last given something (loop time).

@@ -6,6 +6,8 @@ from typing_extensions import disjoint_base
 from freelane.fastcore.lane.transport import Link
 
 PING: float  # seconds
+REFUSED: int
+BROKEN: int
 
 @disjoint_base
 class Load:
@@ -46,3 +48,4 @@ class Call:
     def finish(self) -> None: ...
     def reset(self) -> None: ...
     def fail(self, status: int) -> None: ...
+    async def take_turn(self) -> None: ...

@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 
 from freelane.fastcore.lane import decoder, protocol
+from freelane.fastcore.lane.turn import Turn
 
 from freelane.fastcore.lane.transport cimport Link
 from freelane.fastcore.lane.protocol cimport frame, frame_head
@@ -20,6 +21,8 @@ cdef int MESSAGE = protocol.MESSAGE
 cdef int CREDIT = protocol.CREDIT
 cdef int RESET = protocol.RESET
 cdef int PONG = protocol.PONG
+cdef int SCOPE = protocol.SCOPE
+cdef int RAISED = protocol.RAISED
 cdef int END = protocol.END
 cdef Py_ssize_t WINDOW = protocol.WINDOW
 cdef Py_ssize_t MAX_CHUNK = protocol.MAX_CHUNK
@@ -30,8 +33,10 @@ cdef Py_ssize_t HEADER_SIZE = protocol.HEADER_SIZE
 cdef double LONG = 0.1
 PING = 1.0
 
-# Kinds of events that come from this process and not from the lane; the payload is a status.
+# Kinds of events that come from this process and not from the lane: the payload is a status, or
+# what a layer's own `receive` raised.
 REFUSED = 0
+BROKEN = -1
 COPY = 1 << 14
 
 
@@ -141,6 +146,7 @@ cdef class Call:
     def __cinit__(self, client, exchange):
         self.client = client
         self.exchange = exchange
+        self.turn = exchange if isinstance(exchange, Turn) else None
         self.lane = None
         self.stream = 0
         # When it began to wait for a lane, and when the lane was last given something (loop time).
@@ -226,6 +232,8 @@ cdef class Call:
             if self.room <= 0:
                 raise protocol.ProtocolError(f"stream {self.stream} had no credit left")
             self.room -= len(payload) + HEADER_SIZE
+        if (kind == SCOPE or kind == RAISED) and self.turn is None:
+            raise protocol.ProtocolError(f"stream {self.stream} is no route's turn")
         if kind == RESPONSE or kind == ACCEPT:
             if self.begun:
                 raise protocol.ProtocolError(f"stream {self.stream} has two responses")
@@ -241,15 +249,34 @@ cdef class Call:
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
+    async def take_turn(self):
+        """Answer in the place of a route, in the task that has come to it."""
+        self.running = True
+        await self.run(self.turn.scope, self.turn.receive, self.turn.send)
+
     async def next_event(self):
-        """What the lane sent next; None when the client is gone."""
-        while not self.events:
-            if self.gone:
+        """What the lane sent next; None when the client is gone, or a route returned. Raises what a route raised."""
+        while True:
+            while not self.events:
+                if self.gone:
+                    return None
+                self.waiter = self.client.loop.create_future()
+                await self.waiter
+                self.waiter = None
+            event = self.events.popleft()
+            if event[0] == SCOPE:
+                self.turn.changed(event[2])
+            elif event[0] == BROKEN:
+                self.reset()
+                raise event[2]
+            elif event[0] == RAISED:
+                self.finish()
+                error = self.turn.error(event[2])
+                if error is not None:
+                    raise error
                 return None
-            self.waiter = self.client.loop.create_future()
-            await self.waiter
-            self.waiter = None
-        return self.events.popleft()
+            else:
+                return event
 
     def leave(self):
         """The client is gone."""

@@ -17,7 +17,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef enum:
     HEADER = 12
-    KINDS = 14
+    KINDS = 17
     SCRATCH = 1 << 16
     # A payload above this is read into its own object.
     LARGE = 1 << 14
@@ -132,6 +132,12 @@ def decode_request(bytes payload not None, scope, dict state not None):
         if denial:
             scope["extensions"] = {"websocket.http.response": {}}
     return reader.rest()
+
+def decode_route(bytes payload not None):
+    """``(number, packed scope, body's beginning)`` of a ROUTE. Raises ProtocolError."""
+    cdef Reader reader = Reader(payload)
+    cdef uint32_t route = reader.number(4)
+    return route, reader.blob(4), reader.rest()
 
 cpdef tuple decode_response(bytes payload):
     """``(status, headers, body's beginning)`` of a RESPONSE. Raises ProtocolError."""

@@ -26,6 +26,9 @@ Version 1. Integers are little-endian: both ends are on one machine. Grammar (RF
     PING       =  server  u32
     PONG       =  lane    u32                    ; what the ping had
     GOAWAY     =  server  ""                     ; finish what runs, then exit
+    ROUTE      =  server  u32 blob32 *OCTET      ; one route's turn: its number, its scope; then as REQUEST
+    SCOPE      =  lane    *OCTET                 ; what a route changed of its scope
+    RAISED     =  lane    *OCTET                 ; a route is over, unfinished: an exception, or none
 
     scope      = type http-version blob8 blob8 peer peer blob32 blob32 blob32 blob32 headers names denial
                                       ; method scheme client server path raw_path root_path query
@@ -38,8 +41,8 @@ Version 1. Integers are little-endian: both ends are on one machine. Grammar (RF
     blobN      = length *OCTET        ; length is uN
 
 END ends a body or a message; SOON says that one BODY with the whole response body follows.
-A message of several parts has TEXT on each. A stream begins with a REQUEST of a number not used before on
-the connection, and is over when both bodies have ended, with CLOSE, or with RESET; frames of
+A message of several parts has TEXT on each. A stream begins with a REQUEST or ROUTE of a number not used before on
+the connection, and is over when both bodies have ended, with CLOSE, RAISED or RESET; frames of
 a stream that is over are ignored.
 
 Flow control: BODY and MESSAGE frames use up credit, their heads included, WINDOW bytes to
@@ -51,7 +54,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 VERSION = 1
-READY, FAILED, REQUEST, RESPONSE, BODY, ACCEPT, MESSAGE, CLOSE, CREDIT, RESET, PING, PONG, GOAWAY = range(1, 14)
+READY, FAILED, REQUEST, RESPONSE, BODY, ACCEPT, MESSAGE, CLOSE, CREDIT, RESET, PING, PONG, GOAWAY, ROUTE, SCOPE, RAISED = range(1, 17)
 END, TEXT, SOON = 1, 2, 2
 
 # Bytes.
@@ -66,17 +69,17 @@ MAX_MESSAGE = 64 << 20
 LIMITS = {
     READY: 0, FAILED: MAX_REASON, REQUEST: MAX_HEAD + MAX_INLINE, RESPONSE: MAX_HEAD + MAX_INLINE,
     BODY: MAX_CHUNK, ACCEPT: MAX_HEAD, MESSAGE: MAX_CHUNK, CLOSE: 2 + 255, CREDIT: 4, RESET: 0,
-    PING: 4, PONG: 4, GOAWAY: 0,
+    PING: 4, PONG: 4, GOAWAY: 0, ROUTE: MAX_HEAD + MAX_INLINE, SCOPE: MAX_HEAD, RAISED: MAX_HEAD,
 }
 EXACT = (READY, CREDIT, RESET, PING, PONG, GOAWAY)
-FROM_LANE = (READY, FAILED, RESPONSE, BODY, ACCEPT, MESSAGE, CLOSE, CREDIT, RESET, PONG)
-FROM_SERVER = (REQUEST, BODY, MESSAGE, CLOSE, CREDIT, RESET, PING, GOAWAY)
+FROM_LANE = (READY, FAILED, RESPONSE, BODY, ACCEPT, MESSAGE, CLOSE, CREDIT, RESET, PONG, SCOPE, RAISED)
+FROM_SERVER = (REQUEST, BODY, MESSAGE, CLOSE, CREDIT, RESET, PING, GOAWAY, ROUTE)
 
 HEADER_SIZE = 12
 
 cdef enum:
     HEADER = 12
-    KINDS = 14
+    KINDS = 17
 
 cdef uint32_t[KINDS] MOST
 cdef uint32_t[KINDS] LEAST
@@ -280,6 +283,22 @@ cpdef bytes encode_request(uint32_t stream, scope, bytes body, bint end):
         put16(&at, PyBytes_GET_SIZE(name))
         put_bytes(&at, name)
     put8(&at, websocket and "websocket.http.response" in scope.get("extensions", ()))
+    put_bytes(&at, body)
+    return made
+
+cpdef bytes encode_route(uint32_t stream, uint32_t route, bytes scope, bytes body, bint end):
+    """A ROUTE frame with a packed ``scope``; ``body`` is at most MAX_INLINE bytes. Raises ValueError beyond a limit."""
+    cdef Py_ssize_t size = 8 + PyBytes_GET_SIZE(scope)
+    cdef bytes made
+    cdef unsigned char* at
+    if size > MAX_HEAD or PyBytes_GET_SIZE(body) > MAX_INLINE:
+        raise ValueError("the request's scope is longer than the gil lane carries")
+    made = PyBytes_FromStringAndSize(NULL, HEADER + size + PyBytes_GET_SIZE(body))
+    at = <unsigned char*>PyBytes_AS_STRING(made)
+    put_head(&at, ROUTE, END if end else 0, stream, size + PyBytes_GET_SIZE(body))
+    put32(&at, route)
+    put32(&at, PyBytes_GET_SIZE(scope))
+    put_bytes(&at, scope)
     put_bytes(&at, body)
     return made
 

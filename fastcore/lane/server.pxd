@@ -11,7 +11,7 @@ cdef class Stream:
     cdef object outbox           # (kind, flags, payload) that wait for credit
     cdef object drained          # done when they are sent
     cdef object waiter           # the app's receive
-    cdef bint gone               # the server has no more use for it
+    cdef bint lost               # the server has no more use for it
     cdef long long room          # what the server may still send (bytes)
     cdef long long used          # what the app took that the server was not told of (bytes)
 
@@ -22,6 +22,7 @@ cdef class Stream:
 cdef class HTTPStream(Stream):
     cdef object parts
     cdef bint body_ended
+    cdef public bint passes_on   # of a route's turn: lengths are checked where the server is
     cdef tuple head              # a status and headers that wait for the body's beginning
     cdef object due              # of a response with a length, the bytes still to come; else None
 

@@ -21,6 +21,9 @@ cdef int RESET = protocol.RESET
 cdef int PING = protocol.PING
 cdef int PONG = protocol.PONG
 cdef int GOAWAY = protocol.GOAWAY
+cdef int ROUTE = protocol.ROUTE
+cdef int SCOPE = protocol.SCOPE
+cdef int RAISED = protocol.RAISED
 cdef int END = protocol.END
 cdef int TEXT = protocol.TEXT
 cdef Py_ssize_t WINDOW = protocol.WINDOW
@@ -45,7 +48,7 @@ cdef class Stream:
         self.outbox = None
         self.drained = None
         self.waiter = None
-        self.gone = False
+        self.lost = False
         # What the server may still send, and what the app took that it was not told of (bytes).
         self.room = WINDOW
         self.used = 0
@@ -56,19 +59,47 @@ cdef class Stream:
     def finish_later(self, _):
         self.finish()
 
+    def finish_soon(self):
+        """Finish once all that is queued is sent."""
+        if self.outbox:
+            assert self.drained is None or not self.drained.done()
+            self.drained = self.drained or self.loop.create_future()
+            self.drained.add_done_callback(self.finish_later)
+        else:
+            self.finish()
+
     cpdef object reset(self):
         """End the stream unfinished."""
-        if not self.gone and self.id in self.streams:
+        if not self.lost and self.id in self.streams:
             self.link.write(frame(RESET, 0, self.id, b""))
             self.lose()
 
     cpdef object lose(self):
         """The server has no more use for this stream."""
-        self.gone = True
+        self.lost = True
         self.finish()
         self.outbox = None
         if self.drained is not None and not self.drained.done():
             self.drained.set_result(None)
+
+    # -- for a route's turn
+
+    @property
+    def gone(self):
+        """Whether the server has no more use for it."""
+        return self.lost
+
+    def change(self, bytes packed):
+        """Tell the server what the route changed of its scope."""
+        if not self.lost:
+            self.link.write(frame(SCOPE, 0, self.id, packed))
+
+    def leave(self, bytes packed):
+        """End unfinished, with an exception or none."""
+        if not self.lost:
+            # After all that is queued.
+            self.push(RAISED, 0, packed)
+            self.finish_soon()
 
     def arrive(self, size):
         """The server sent ``size`` bytes. Raises ProtocolError where it had no credit."""
@@ -79,7 +110,7 @@ cdef class Stream:
     def take(self, size):
         """The app took ``size`` bytes: let the server send more."""
         self.used += size
-        if self.used > WINDOW // 4 and not self.gone:
+        if self.used > WINDOW // 4 and not self.lost:
             self.link.write(protocol.number_frame(CREDIT, self.id, self.used))
             self.room += self.used
             self.used = 0
@@ -98,7 +129,7 @@ cdef class Stream:
 
     def push(self, kind, flags, data):
         """Send, or queue, a payload of any size; returns what to wait for before the next one."""
-        if self.gone:
+        if self.lost:
             return None
         if len(data) <= MAX_CHUNK:
             self.push_chunk(kind, flags, data)
@@ -165,6 +196,11 @@ cdef class HTTPStream(Stream):
             if not waiter.done():
                 waiter.set_result(self.next_part())
 
+    @property
+    def at_end(self):
+        """Whether all of the body has come and was taken."""
+        return self.body_ended and not self.parts
+
     def next_part(self):
         data = b""
         if self.parts:
@@ -175,7 +211,7 @@ cdef class HTTPStream(Stream):
     def receive(self):
         if self.parts:
             return self.done_future(self.next_part())
-        if self.gone or self.id not in self.streams:
+        if self.lost or self.id not in self.streams:
             return self.done_future({"type": "http.disconnect"})
         waiter = self.waiter = self.loop.create_future()
         return waiter
@@ -187,7 +223,7 @@ cdef class HTTPStream(Stream):
             waiter.set_result({"type": "http.disconnect"})
 
     def send(self, message):
-        if self.gone:
+        if self.lost:
             return None
         if message["type"] == "http.response.start":
             self.head = message["status"], message["headers"]
@@ -228,6 +264,8 @@ cdef class HTTPStream(Stream):
         return None
 
     def count(self, list headers, Py_ssize_t sent):
+        if self.passes_on:
+            return
         for name, value in headers:
             if name == b"content-length":
                 self.due = int(value) - sent
@@ -256,7 +294,7 @@ cdef class WebSocketStream(Stream):
         self.deliver({"type": "websocket.receive", key: whole.decode() if flags & TEXT else whole}, size)
 
     def on_close(self, code, reason):
-        self.gone = True
+        self.lost = True
         self.finish()
         self.deliver({"type": "websocket.disconnect", "code": code, "reason": reason}, 0)
 
@@ -282,11 +320,11 @@ cdef class WebSocketStream(Stream):
 
     def send(self, event):
         kind = event["type"]
-        if self.gone:
+        if self.lost:
             return self.done_future()
         if kind == "websocket.accept":
             self.accepted = True
-            self.link.write(protocol.encode_accept(self.id, event.get("subprotocol"), []))
+            self.link.write(protocol.encode_accept(self.id, event.get("subprotocol"), event.get("headers") or []))
         elif kind == "websocket.send":
             text, data = event.get("text"), event.get("bytes")
             payload = data if data is not None else text.encode()
@@ -311,17 +349,9 @@ cdef class WebSocketStream(Stream):
             self.finish_soon()
         return self.done_future()
 
-    def finish_soon(self):
-        if self.outbox:
-            assert self.drained is None or not self.drained.done()
-            self.drained = self.drained or self.loop.create_future()
-            self.drained.add_done_callback(self.finish_later)
-        else:
-            self.finish()
-
     def done(self):
         """The exchange is over; Granian would answer 403 where nothing was sent."""
-        if not self.accepted and not self.answered and not self.gone:
+        if not self.accepted and not self.answered and not self.lost:
             self.answered = True
             self.link.write(protocol.close_frame(self.id, 1000, ""))
             self.finish()
@@ -340,6 +370,8 @@ cdef class Connection:
     def on_frame(self, int kind, int flags, unsigned int id, bytes payload):
         if kind == REQUEST:
             self.begin(flags, id, payload)
+        elif kind == ROUTE:
+            self.begin_route(flags, id, payload)
         elif id:
             stream = self.streams.get(id)
             if stream is not None:
@@ -367,9 +399,7 @@ cdef class Connection:
     def begin(self, flags, id, payload):
         gateway = self.process.gateway
         scope = {}
-        if id <= self.last:
-            raise protocol.ProtocolError(f"stream {id} began before")
-        self.last = id
+        self.take_number(id)
         body = decoder.decode_request(payload, scope, gateway.state)
         if scope["type"] == "http":
             stream = HTTPStream(self.streams, self.link, id, body, bool(flags & END))
@@ -382,6 +412,27 @@ cdef class Connection:
         exchange.watcher = stream
         self.streams[id] = stream
         exchange.start(gateway.context.copy())
+
+    def begin_route(self, flags, id, payload):
+        self.take_number(id)
+        number, packed, body = decoder.decode_route(payload)
+        try:
+            scope, begin = self.process.open_route(number, packed)
+        except Exception as exc:  # what was packed there cannot be unpacked here
+            self.link.write(frame(RAISED, 0, id, self.process.parcels.pack_error(exc)))
+            return
+        if scope["type"] == "http":
+            stream = HTTPStream(self.streams, self.link, id, body, bool(flags & END))
+            stream.passes_on = True
+        else:
+            stream = WebSocketStream(self.streams, self.link, id)
+        self.streams[id] = stream
+        begin(stream)
+
+    def take_number(self, id):
+        if id <= self.last:
+            raise protocol.ProtocolError(f"stream {id} began before")
+        self.last = id
 
     @property
     def busy(self):

@@ -7,10 +7,16 @@ from freelane.fastcore.asgi.http cimport HTTPExchange
 from freelane.fastcore.asgi.responder cimport Responder
 from freelane.fastcore.routing.guard cimport Guard
 
+cdef enum:
+    # The lanes, in the order of LANES.
+    LOOP = 0       # a task of the loop
+    FREE = 1       # one of the server's threads
+    GIL = 2        # a process of the gil lane
+
 cdef class Target:
     # Constant once its table is published.
     cdef readonly Guard guard        # None: there is nothing to look at
-    cdef public bint free            # whether it answers on the server's threads; else on the loop
+    cdef int place                   # LOOP, FREE or GIL; `lane` is its name
     cdef public bint body            # whether it wants the request's whole body before anything else,
     cdef public long long limit      # and of how many bytes at most; -1: of any size
 
@@ -54,6 +60,7 @@ cdef class Dispatcher:
     cdef tuple find(self, Table table, str method, str path)
     cdef object take_up(self, object watcher)
     cdef object ready(self, Call call)
+    cdef object hand_over(self, Call call)
     cdef int enter(self, Call call) except -1
     cdef int leave(self, Call call) except -1
 

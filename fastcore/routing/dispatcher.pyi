@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, Protocol, Self, type_check_only
+from typing import Any, Literal, Protocol, Self, type_check_only
 
 from typing_extensions import disjoint_base
 
@@ -9,10 +9,12 @@ from freelane.fastcore.asgi.responder import Responder
 from freelane.fastcore.routing.guard import Guard
 from freelane.fastcore.threads.executor import Executor
 
+LANES: tuple[str, str, str]
+
 @disjoint_base
 class Target:
     guard: Guard | None
-    free: bool
+    lane: Literal["loop", "free", "gil"]
     body: bool
     limit: int
 

@@ -9,8 +9,20 @@ from freelane.fastcore.threads.atomic_ref cimport cell_get, cell_set
 from freelane.fastcore.threads.body_reader cimport size_of
 
 
+LANES = ("loop", "free", "gil")
+
+
 cdef class Target:
     """What the table has for a route: its lane, what it wants of a request, and what answers."""
+
+    @property
+    def lane(self):
+        """Where it is answered, one of LANES: as a task, on the server's thread, or by a process of the gil lane."""
+        return LANES[self.place]
+
+    @lane.setter
+    def lane(self, name):
+        self.place = LANES.index(name)
 
     cdef object serve(self, Call call):
         """Answer on the calling thread."""
@@ -107,12 +119,12 @@ cdef class Dispatcher:
         call.method = method
         call.path = path
         call.target = target
-        call.free = target.free
+        call.free = target.place == FREE
         call.params = found[1]
         call.table = table
         call.dispatcher = self
         call.began = self.ticks
-        if not target.body:
+        if not target.body or target.place == GIL:  # the lane takes the body as it comes
             self.ready(call)
             return None
         size = size_of(source, rsgi)
@@ -153,7 +165,7 @@ cdef class Dispatcher:
 
     cdef object ready(self, Call call):
         """Send a call that has what its target wants to where that runs."""
-        if not call.target.free or self.executor is None:
+        if call.target.place != FREE or self.executor is None:
             if not self.gateway.lane.post(self.start_bound, call):
                 call.watcher.done()
         elif not self.executor.run_here(self.serve_bound, call):
@@ -173,11 +185,24 @@ cdef class Dispatcher:
     def start(self, Call call):
         """Begin to answer. Must not raise."""
         try:
-            call.target.start(call)
+            if call.target.place == GIL:
+                self.hand_over(call)
+            else:
+                call.target.start(call)
         except BaseException as exc:
             self.gateway.log_error("The request could not be understood\n", exc)
             call.claim()
             call.watcher.done()
+
+    cdef object hand_over(self, Call call):
+        """Let the gil lane have the request as it came; the app's own path where there is none."""
+        cdef object exchange
+        if self.gateway.gil_lane is None:
+            self.gateway.begin(call.watcher)
+            return None
+        exchange = self.gateway.open(call.source, call.proto)
+        exchange.watcher = call.watcher
+        self.gateway.gil_lane(exchange)
 
     def take(self, HTTPExchange exchange):
         """Let the target of a request that is about to start answer it, if there is one."""

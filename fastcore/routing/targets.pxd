@@ -1,6 +1,6 @@
 # The two kinds of target: through an ASGI exchange, or in one piece.
 from freelane.fastcore.asgi.http cimport HTTPExchange
-from freelane.fastcore.routing.dispatcher cimport Call, Target
+from freelane.fastcore.routing.dispatcher cimport FREE, GIL, LOOP, Call, Target
 
 cdef class ASGITarget(Target):
     # Constant once made.
@@ -12,6 +12,9 @@ cdef class ASGITarget(Target):
 
     cdef object enter(self, object scope, object params)
     cdef HTTPExchange open(self, Call call)
+
+cdef class LaneTarget(Target):
+    pass
 
 cdef class DirectTarget(Target):
     pass

@@ -22,7 +22,7 @@ cdef class ASGITarget(Target):
         self.fresh = fresh
         self.answer = answer
         self.answer_here = answer_here
-        self.free = answer_here is not None
+        self.place = LOOP if answer_here is None else FREE
         self.body = body
         self.limit = -1
         self.hand_over_bound = hand_over
@@ -65,6 +65,14 @@ cdef class ASGITarget(Target):
 def hand_over(HTTPExchange exchange):
     """Go on on the loop with what a thread has begun."""
     exchange.start(exchange.gateway.context.copy())
+
+
+cdef class LaneTarget(Target):
+    """Answered by a process of the gil lane, which has the whole app: for routes with nothing of the user's in front."""
+
+    def __cinit__(self, Guard guard):
+        self.guard = guard
+        self.place = GIL
 
 
 cdef class DirectTarget(Target):

@@ -11,6 +11,8 @@ from typing import Any
 from freelane.fastcore.lane import protocol
 from freelane.fastcore.lane.calls import HTTPCall, WebSocketCall
 from freelane.fastcore.lane.client import PING, Lane
+from freelane.fastcore.lane.turn import Turn
+from freelane.gil_lane.parcels import Parcels
 
 logger = logging.getLogger("freelane.error")
 
@@ -21,14 +23,18 @@ SWEEP = 0.05
 class LaneClient:
     """What one worker has of the gil lane.
 
-    ``gateway`` opens exchanges; ``limit`` is how many calls a lane process may work on for this
-    worker at once, ``backlog`` how many may wait. ``submit``, ``attach`` and the rest belong to
+    ``gateway`` opens exchanges, ``parcels`` packs what routes are given; ``limit`` is how many calls
+    a lane process may work on for this worker at once, ``backlog`` how many may wait. ``submit``,
+    ``attach`` and the rest belong to
     the loop's thread, which ``post`` leads to.
     """
 
-    def __init__(self, index: int, gateway: Any, *, timeout: float, limit: int, backlog: int, counted: bool) -> None:
+    def __init__(
+        self, index: int, gateway: Any, parcels: Parcels, *, timeout: float, limit: int, backlog: int, counted: bool
+    ) -> None:
         self.index = index
         self.gateway = gateway
+        self.parcels = parcels
         self.loop: asyncio.AbstractEventLoop = gateway.loop
         # Runs ``callback(argument)`` on the loop, from any thread.
         self.post = gateway.lane.post
@@ -50,14 +56,23 @@ class LaneClient:
         try:
             exchange = gateway.open(watcher.scope, watcher.proto)
             exchange.watcher = watcher
-            scope = exchange.scope
-            if gateway.observed:
-                scope["freelane.lane"] = ("gil", "gil")
-            call = HTTPCall(self, exchange) if scope["type"] == "http" else WebSocketCall(self, exchange)
-            call.start()
+            self.take(exchange)
         except BaseException as exc:
             self.log_error("The request could not be understood\n", exc)
             watcher.done()
+
+    def take(self, exchange: Any) -> None:
+        """Take a request as it came, which the lane's process serves by the whole app."""
+        note_lane(exchange.scope)
+        call = HTTPCall if exchange.scope["type"] == "http" else WebSocketCall
+        call(self, exchange).start()
+
+    async def run_route(self, number: int, scope: Any, receive: Any, send: Any) -> None:
+        """Run a route alone in a lane process, for a request that has come to it through the app's layers here."""
+        note_lane(scope)
+        turn = Turn(number, scope, receive, send, self.parcels)
+        call = HTTPCall if scope["type"] == "http" else WebSocketCall
+        await call(self, turn).take_turn()
 
     def context(self) -> Any:
         return self.gateway.context.copy()
@@ -139,3 +154,9 @@ class LaneClient:
         for lane in list(self.lanes):
             lane.process.retired = True
             lane.link.close()
+
+
+def note_lane(scope: Any) -> None:
+    """For ``--show-lanes``, in the list that the gateway left."""
+    if (note := scope.get("freelane.lane")) is not None:
+        note[:] = ("gil", "gil")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import functools
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+from freelane.adapters.lane_route import Run
 from freelane.adapters.registry import adapter_of, route_table
 from freelane.adapters.route_model import RouteTable
 from freelane.errors import ConfigError
 from freelane.gil_lane import decorator
-from freelane.gil_lane.attempt import Attempt
 from freelane.gil_lane.client import LaneClient
-from freelane.gil_lane.routes import GilRoutes, names_of, told
+from freelane.gil_lane.parcels import parcels_for
+from freelane.gil_lane.routes import GilRoutes, Places, checksum, names_of, told
 from freelane.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,9 +33,11 @@ class GilLane:
         self.settings = settings
         from freelane.gil_lane.supervisor import Supervisor
 
-        self.supervisor = Supervisor(target, settings, state)
-        # Of this process; ``lock`` guards it while the workers start.
+        self.supervisor = Supervisor(target, settings, state, checksum(routes.table))
+        # Of this process; ``lock`` guards all of them while the workers start.
         self.clients: list[LaneClient] = []
+        self.by_loop: dict[asyncio.AbstractEventLoop, LaneClient] = {}
+        self.apps: dict[int, tuple[Places, list[Any]]] = {}
         self.lock = threading.Lock()
         self.limit = settings.threads
 
@@ -41,20 +45,45 @@ class GilLane:
         """Let so many workers of this process share each lane process."""
         self.limit = max(1, self.settings.threads // workers)
 
-    def connect(self, gateway: Any) -> LaneClient:
+    def prepare(self, app: Any) -> None:
+        """Number the routes of one of the app's objects, before its startup."""
+        table = route_table(app)
+        if checksum(table) != checksum(self.routes.table):
+            raise ConfigError("the app has other routes each time it is made: the gil lane's processes could not know them")
+        self.apps[id(app)] = Places(table, iter(self.routes.reasons)), adapter_of(app).landmarks(app)
+
+    def install(self, app: Any) -> None:
+        """Let the lane stand in the place of its routes in ``app``, which has started."""
+        places, _ = self.apps[id(app)]
+        with self.lock:
+            for entry in route_table(app).entries:
+                number = places.number(entry)
+                if number is not None and entry.owner is not None:
+                    adapter_of(entry.owner).place(entry, functools.partial(self.find, number))
+
+    def find(self, number: int) -> Run | None:
+        """What runs a route for the running loop; None on a loop that has no lane."""
+        client = self.by_loop.get(asyncio.get_running_loop())
+        return None if client is None else functools.partial(client.run_route, number)
+
+    def connect(self, gateway: Any, app: Any) -> LaneClient:
         """A worker's client, on its loop's thread."""
         settings = self.settings
+        places, landmarks = self.apps[id(app)]
+        parcels = parcels_for(places.table, landmarks, gateway, "the server")
         with self.lock:
             client = LaneClient(
                 len(self.clients),
                 gateway,
+                parcels,
                 timeout=settings.gil_timeout,
                 limit=self.limit,
                 backlog=settings.gil_backlog,
                 counted=settings.gil_max_requests is not None,
             )
             self.clients.append(client)
-        gateway.attempt = functools.partial(Attempt, client, self.routes.takes)
+            self.by_loop[gateway.loop] = client
+        gateway.gil_lane = client.take
         return client
 
     def start(self) -> None:

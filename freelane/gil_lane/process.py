@@ -14,14 +14,19 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from freelane.adapters.registry import adapter_of
+from freelane.adapters.route_model import RouteTable
 from freelane.errors import EXIT_STARTUP, StartupError
 from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.lane import protocol
+from freelane.fastcore.lane.route_run import RouteRun
 from freelane.fastcore.lane.server import Connection
 from freelane.gil_lane import gil_watch
+from freelane.gil_lane.parcels import parcels_for
+from freelane.gil_lane.routes import checksum
 from freelane.loader import load
 from freelane.server import logs, processes
 from freelane.server.runtime import Runtime
@@ -51,6 +56,11 @@ class Process:
         self.connections: list[Connection] = []
         self.gateway: Any = None
         self.way: Any = None
+        self.app: Any = None
+        self.table = RouteTable()
+        self.parcels: Any = None
+        # What runs one route, by its number in the table; filled as they are asked for.
+        self.route_apps: dict[int, Any] = {}
         self.left = asyncio.Event()
 
     def run(self) -> int:
@@ -71,8 +81,12 @@ class Process:
     def start(self) -> Runtime:
         """Import the app, and run its startup."""
         spec = self.spec
-        app = load(spec["target"], **spec["loading"])
-        adapter_of(app).join_state(app, spec["state"])
+        app = self.app = load(spec["target"], **spec["loading"])
+        adapter = adapter_of(app)
+        self.table, landmarks = adapter.route_table(app), adapter.landmarks(app)
+        if checksum(self.table) != spec["routes"]:
+            raise StartupError("imported again, the app has other routes than in the server's process")
+        adapter.join_state(app, spec["state"])
         settings = Settings(
             threads=spec["threads"], threads_backlog=spec["backlog"], lifespan=spec["lifespan"],
             shutdown_timeout=spec["shutdown_timeout"], root_path=spec["root_path"],
@@ -83,7 +97,22 @@ class Process:
         self.loop.run_until_complete(runtime.startup())
         self.gateway = runtime.bind(LaneGateway, rsgi=False, root_path=settings.root_path)
         self.way = runtime.way
+        self.parcels = parcels_for(self.table, landmarks, self.gateway, spec["name"])
         return runtime
+
+    def open_route(self, number: int, packed: bytes) -> tuple[dict[str, Any], Callable[[Any], None]]:
+        """The scope of one route's turn, and what begins it on its stream. Raises whatever unpickling does."""
+        scope, context = self.parcels.unpack(packed, number)
+        app = self.route_apps.get(number)
+        if app is None:
+            entry = self.table.entries[number]
+            app = self.route_apps[number] = adapter_of(entry.owner).route_app(entry)
+
+        def begin(stream: Any) -> None:
+            changes = self.parcels.changes(scope, number)
+            RouteRun(self.gateway, stream, scope, app, changes, self.parcels.pack_error).start(context)
+
+        return scope, begin
 
     def fail(self, reason: str) -> int:
         """Tell the server why this process cannot serve."""

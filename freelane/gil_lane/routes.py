@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from freelane.adapters.route_model import RouteEntry, RouteTable
 from freelane.fastcore.routing.dispatcher import below
-from freelane.fastcore.routing.router import Router
 from freelane.gil_lane.decorator import marked
 
 
 class GilRoutes:
-    """The requests of one app that the lane serves. Immutable; any thread may ask.
+    """The routes of one app that the lane serves. Immutable; any thread may ask.
 
-    ``reasons`` says why for each entry of ``table`` by its index. ``globs`` are paths with
-    ``*``. Where in doubt a request goes to the lane, which serves the whole app: an answer
-    is never wrong for that, and never runs in this process what may not.
+    ``reasons`` says why for each entry of ``table`` by its index: its requests are the lane's
+    wherever the app finds them. ``globs`` are paths with ``*``, with reasons too: requests for
+    them go to the lane before the app's own code sees them, as do all where ``everything`` says why.
     """
 
     def __init__(
@@ -27,62 +27,35 @@ class GilRoutes:
         self.reasons = dict(reasons)
         self.globs = dict(globs)
         self.everything = everything
-        # What the framework keeps of the lane's routes, by identity; `table` keeps it alive.
-        self.routes = frozenset(id(table.entries[index].route) for index in reasons)
-        self.patterns = tuple(compile_glob(glob) for glob in globs)
-        self.http = self.compile("http")
-        self.websocket = self.compile("websocket")
+        # An app that no adapter reads has paths only.
+        unread = [entry for index in reasons if (entry := table.entries[index]).owner is None]
+        self.patterns = (*map(compile_glob, globs), *(compile_glob(f"{entry.path}*") for entry in unread))
 
     def __bool__(self) -> bool:
         return bool(self.reasons or self.globs or self.everything)
 
-    def compile(self, kind: str) -> Any:
-        table = self.table
-        router = Router(table.order, convertors=dict(table.convertors))
-        for index, entry in enumerate(table.entries):
-            if entry.kind != kind:
-                continue
-            wanted = True if index in self.reasons else None
-            try:
-                router.add(entry.path, entry.methods, wanted, prefix=entry.prefix)
-            except ValueError:
-                if wanted:
-                    # A path that the router cannot take, such as one parameter twice: all below its beginning.
-                    router.add(entry.path.partition("{")[0].rstrip("/"), None, True, prefix=True)
-        return router.publish().match
+    @property
+    def by_path(self) -> bool:
+        """Whether some requests are the lane's for their path alone."""
+        return bool(self.everything or self.patterns)
 
-    def takes(self, route: Any) -> bool:
-        """Whether the lane serves what the framework's routing found."""
-        return id(route) in self.routes
-
-    def wanted(self, websocket: bool, method: str, path: str, root_path: str = "") -> bool:
-        """Whether the lane serves a request for ``path`` (percent-decoded, without the server's ``root_path``)."""
+    def wanted(self, path: str, root_path: str = "") -> bool:
+        """Whether a request for ``path`` (percent-decoded, without the server's ``root_path``) is one of those."""
         if self.everything:
             return True
         if self.table.root_path:
             whole = root_path + path
             inside = below(self.table.root_path, whole)
             path = path if inside == whole else inside
-        for pattern in self.patterns:
-            if pattern.match(path):
-                return True
-        try:
-            found = self.websocket("GET", path) if websocket else self.http(method, path)
-        except Exception:  # a user's convertor refused the value: the app says what that means
-            return False
-        return type(found) is tuple and found[0] is not None
+        return any(pattern.match(path) for pattern in self.patterns)
 
     def schedule(self, client: Any, rsgi: bool, otherwise: Any) -> Any:
-        """The function that Granian's threads call: the lane's requests to ``client``, the rest to ``otherwise``."""
+        """The function that Granian's threads call: what is the lane's by its path to ``client``, the rest to ``otherwise``."""
         wanted, post, begin, root_path = self.wanted, client.post, client.begin, client.gateway.root_path
 
         def schedule(watcher: Any) -> None:
             source = watcher.scope
-            if rsgi:
-                lane = wanted(source.proto == "ws", source.method, source.path, root_path)
-            else:
-                lane = wanted(source["type"] == "websocket", source.get("method", ""), source["path"], root_path)
-            if not lane:
+            if not wanted(source.path if rsgi else source["path"], root_path):
                 otherwise(watcher)
             elif not post(begin, watcher):
                 watcher.done()
@@ -93,6 +66,32 @@ class GilRoutes:
 def compile_glob(glob: str) -> re.Pattern[str]:
     """``*`` matches any run of characters, slashes included; the rest matches itself."""
     return re.compile(".*".join(map(re.escape, glob.split("*"))) + r"\Z", re.DOTALL)
+
+
+def checksum(table: RouteTable) -> int:
+    """Tells one table of routes from another: the lane's processes must read the one that the server has."""
+    return zlib.crc32(repr([(entry.kind, entry.path, entry.methods) for entry in table.entries]).encode())
+
+
+class Places:
+    """Where the lane's routes of one app object are, by what the framework keeps of them.
+
+    Made before the app's startup, when the lane's processes number them; the app may make new
+    objects for them, or add routes, until it serves.
+    """
+
+    def __init__(self, table: RouteTable, indexes: Iterator[int]) -> None:
+        self.table = table
+        self.numbers: dict[int, list[int]] = {}
+        for index in indexes:
+            self.numbers.setdefault(id(table.entries[index].route), []).append(index)
+
+    def number(self, entry: RouteEntry) -> int | None:
+        """The number of one of the lane's routes, in a table that was read later; None for another route."""
+        found = self.numbers.get(id(entry.route), ())
+        entries = self.table.entries
+        same = [index for index in found if (entries[index].kind, entries[index].path) == (entry.kind, entry.path)]
+        return next(iter((*same, *found)), None)
 
 
 def names_of(entry: RouteEntry) -> set[str]:

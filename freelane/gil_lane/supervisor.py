@@ -209,8 +209,10 @@ class Supervisor:
     ``clients`` are the ``LaneClient`` of each worker, reached through its loop's lane.
     """
 
-    def __init__(self, target: str, settings: Settings, state: str | None = None) -> None:
+    def __init__(self, target: str, settings: Settings, state: str | None, checksum: int) -> None:
         self.target = target
+        # Of the app's routes.
+        self.checksum = checksum
         # Where the app's processes find what they share.
         self.state = state
         self.settings = settings
@@ -267,7 +269,7 @@ class Supervisor:
             "loading": settings.loading, "lifespan": settings.lifespan, "threads": settings.threads,
             "backlog": settings.threads_backlog, "logging": settings.logging,
             "shutdown_timeout": settings.patience, "state": self.state,
-            "root_path": settings.root_path,
+            "root_path": settings.root_path, "routes": self.checksum,
         }  # fmt: skip
         return json.dumps(spec).encode()
 

@@ -118,6 +118,8 @@ class Server:
             self.watch.reason = f"{needing(report)} needs it, and routes share {'; '.join(report.together)}"
         if self.gil is not None:
             self.gil.share(len(indexes))
+            for app in {id(app): app for app in apps}.values():
+                self.gil.prepare(app)
         tell(self.gil.routes if self.gil is not None else None, report)
         self.workers = [
             Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil)

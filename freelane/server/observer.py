@@ -53,7 +53,7 @@ def make_observer(settings: Settings, rsgi: bool) -> Observer | None:
 
 def lane_headers(rsgi: bool) -> Observer:
     def observe(scope: Any, status: int, headers: list[Any]) -> None:
-        lane, thread = scope.get("freelane.lane", ("loop", threading.current_thread().name))
+        lane, thread = scope.get("freelane.lane") or ("loop", threading.current_thread().name)
         gil = "on" if lane == "gil" or gil_watch.enabled() else "off"
         for name, value in (("lane", lane), ("thread", thread), ("gil", gil)):
             pair = f"freelane-{name}", value

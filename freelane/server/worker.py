@@ -77,6 +77,8 @@ class Worker:
         self.on_serving = on_serving
         websocket.MAX_MESSAGE = settings.ws_max_size
         forwarded = ForwardedHeaders(settings.forwarded_allow_ips, settings.uds) if settings.proxy_headers else None
+        if self.gil is not None:
+            self.gil.install(runtime.app)
         gateway = runtime.bind(
             rsgi=self.rsgi,
             root_path=settings.root_path,
@@ -86,8 +88,9 @@ class Worker:
         )
         schedule = runtime.schedule
         if self.gil is not None:
-            client = self.gil_client = self.gil.connect(gateway)
-            schedule = self.gil.routes.schedule(client, self.rsgi, schedule)
+            client = self.gil_client = self.gil.connect(gateway, runtime.app)
+            if self.gil.routes.by_path:
+                schedule = self.gil.routes.schedule(client, self.rsgi, schedule)
         if not self.rsgi:
             schedule = HeadCheck(schedule, logger)
         if Front.wanted(settings):
