@@ -159,7 +159,7 @@ def shaped(handler: Handler, rest: Callable[[Any, Any], bytes]) -> Callable[[Any
 
 def field_schema(field: Any) -> Any:
     """The core schema of a response field; None where more than that decides."""
-    return field._type_adapter.core_schema if getattr(field, "config", None) is None else None
+    return type_adapter(field).core_schema if getattr(field, "config", None) is None else None
 
 
 def pydantic_text(serializer: SchemaSerializer, value: Any, flags: dict[str, Any]) -> bytes:
