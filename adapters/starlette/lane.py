@@ -90,6 +90,7 @@ def compiled_router(app: Any) -> CompiledRouter | None:
 
 def entry_of(router: CompiledRouter, holder: Any) -> Entry | None:
     """What the compiled router has for a route."""
+    router.whole()
     for *_, entry in router.table.rows:
         if type(entry) is Entry and entry.holder is holder:
             return entry

@@ -1,10 +1,11 @@
-"""The gil lane: endpoints whose C extensions need the GIL run in processes of their own.
+"""The gil lane: endpoints whose C extensions need the GIL run in processes of their own. Imports adapters and fastcore.
 
-- ``marks``: the ``@freelane.gil`` decorator
-- ``routes``: which requests go to the lane
-- ``client``: a worker's side, over the connections and calls of ``fastcore.calls``
+- ``decorator``: ``@freelane.gil``
+- ``routes``: which routes and paths are the lane's; ``lane`` puts it in their place
+- ``client``: a worker's side, over the connections and calls of ``fastcore.lane``
+- ``parcels``: what a route is given by the layers around it, from process to process
 - ``supervisor``: starts, watches, ends and replaces the processes
-- ``process``: what runs in such a process, over the streams of ``fastcore.streams``
-- ``detect``, ``extensions``, ``reach``: which endpoints need the lane, found without being told
+- ``process``: what runs in such a process
+- ``detect``: which endpoints need the lane, found without being told
 - ``metrics``: counters for people who run it
 """
