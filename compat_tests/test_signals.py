@@ -174,7 +174,7 @@ def test_signals_belong_to_the_caller_again() -> None:
         pytest.skip("signals belong to the main thread")
     before = signal.getsignal(signal.SIGTERM)
     found = Exit(lambda: None)
-    found.install()
+    found.install(lambda: None)
     assert signal.getsignal(signal.SIGTERM) == found.handle_exit
     found.restore()
     assert signal.getsignal(signal.SIGTERM) is before

@@ -345,6 +345,7 @@ def test_json_lines_and_a_format_of_ones_own(directory: Path) -> None:
     assert any(line.get("message", "").startswith("--http h11") and line["level"] == "warning" for line in lines)
     (line,) = [line for line in lines if line["logger"] == "uvicorn.access"]
     assert (line["method"], line["path"], line["status"]) == ("GET", "/release?a=%20", 200)
+    assert (line["lane"], line["bytes"], line["request_id"]) == ("loop", 8, None) and 0 < line["duration"] < 600
     with running(directory, "main:app", "--access-log", "--access-log-format", "<%(method)s %(status)s>") as server:
         server.get("/release").read()
         assert server.stop() == 0

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from compat_tests.servers import Server, running
+from freelane.server.channel import Channel
+from freelane.server.forks import forks
 from freelane.server.processes import Processes
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
@@ -85,7 +87,7 @@ def test_workers_are_processes_and_are_replaced(tmp_path: Path) -> None:
 def test_a_worker_that_cannot_start_ends_the_others(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("raise ValueError('no app')")
     with running(tmp_path, "shop:app", "--workers", "3") as server:
-        assert server.process.wait(120) == 1
+        assert server.process.wait(120) == 3
         assert "no app" in server.output() and "Traceback" in server.output()
 
 
@@ -98,15 +100,15 @@ def test_a_signal_is_obeyed_while_a_worker_waits_to_be_replaced(tmp_path: Path, 
     if not pid:
         sys.stderr = log.open("w", buffering=1)
 
-        def serve(index: int, ready: Callable[[str], None]) -> int:
+        def serve(index: int, channel: Channel) -> int:
             signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-            ready("line")
+            channel.ready("line")
             if index:
                 return 7
             while True:
                 signal.pause()
 
-        found = Processes(2, serve, 1)
+        found = Processes(2, forks(serve), 1)
         found.places[1].delay = 3600.0
         os._exit(found.run())
     until(lambda: "a new one starts in 60 s" in log.read_text())

@@ -17,6 +17,7 @@ cdef class HTTPExchange(RequestBody):
     # `source` knows, and for a Unix socket.
     cdef object peer
     cdef bint head
+    cdef readonly bint overdue          # it was answered because it took too long
 
     # Response.
     cdef int stage               # changed by `become` only

@@ -94,7 +94,8 @@ cdef class HTTPExchange(RequestBody):
             else:
                 result = await self.answer(self)
         except BaseException as exc:
-            gateway.log_error("Exception in ASGI application\n", exc)
+            if not (self.overdue and isinstance(exc, asyncio.CancelledError)):
+                gateway.log_error("Exception in ASGI application\n", exc)
             self.fail()
             if isinstance(exc, (SystemExit, KeyboardInterrupt)):
                 raise
@@ -323,6 +324,23 @@ cdef class HTTPExchange(RequestBody):
             self.gateway.observe(self.scope, self.status, self.headers)
         self.respond(b"" if self.head else data)
         return True
+
+    def expire(self):
+        """Answer 504, or cut off what has begun, and cancel the app: its time is over. On the loop's thread."""
+        if self.stage == COMPLETE or self.disconnected:
+            return
+        self.overdue = True
+        if self.stage == IDLE or self.stage == REFUSED:
+            if self.gateway.observed:
+                self.gateway.observe(self.scope, 504, [])
+            answer_now(self.proto, self.rsgi, 504, b"Gateway Timeout")
+            self.become(COMPLETE)
+        else:
+            self.cut()
+        self.disconnected = True
+        self.wake()
+        if self.task is not None:
+            self.task.cancel()
 
     def drop_messages(self):
         """Send nothing more: the response is out, and what the app's layers still say of it is not for the client."""

@@ -12,7 +12,8 @@ cdef class LoopContext:
     cdef readonly object context
     cdef readonly object forwarded
     cdef readonly object observer
-    cdef readonly bint observed
+    cdef readonly bint observed  # set once more when the server begins to end, on the loop's thread: who
+    cdef bint leaving            # still reads the old value sends one more response without `connection: close`
     cdef readonly object connections
     cdef readonly object logger
     cdef readonly dict extensions

@@ -2,6 +2,17 @@
 """What the requests of one event loop share: the app, its settings, its state, and who is in progress."""
 import contextvars
 
+cdef extern from *:
+    """
+    /* Read without one by other threads; aligned, and of no order with anything else. */
+    #if defined(__GNUC__) || defined(__clang__)
+    static inline void freelane_flag_set(int *flag) { __atomic_store_n(flag, 1, __ATOMIC_RELAXED); }
+    #else
+    static inline void freelane_flag_set(int *flag) { *flag = 1; }
+    #endif
+    """
+    void flag_set "freelane_flag_set"(bint *flag)
+
 
 cdef class LoopContext:
     """What its exchanges share.
@@ -35,7 +46,15 @@ cdef class LoopContext:
         self.losses = set()
 
     def observe(self, scope, status, headers):
-        self.observer(scope, status, headers)
+        if self.observer is not None:
+            self.observer(scope, status, headers)
+        if self.leaving and scope["type"] == "http" and scope["http_version"][0] == "1":
+            headers.append(("connection", "close") if self.rsgi else (b"connection", b"close"))
+
+    def say_goodbye(self):
+        """End each connection with its next response (RFC 9112, 9.6)."""
+        flag_set(&self.leaving)
+        flag_set(&self.observed)
 
     def log_error(self, str message, exc):
         if self.logger is not None:

@@ -76,7 +76,7 @@ class GilLane:
                 len(self.clients),
                 gateway,
                 parcels,
-                timeout=settings.gil_timeout,
+                timeout=min(settings.gil_timeout, settings.request_timeout or settings.gil_timeout),
                 limit=self.limit,
                 backlog=settings.gil_backlog,
                 counted=settings.gil_max_requests is not None,

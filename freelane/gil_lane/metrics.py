@@ -87,13 +87,14 @@ class Collector:
 class Page:
     """The Prometheus page, on a thread of its own. Raises ConfigError if it cannot be had."""
 
-    def __init__(self, host: str, port: int, supervisor: Supervisor | None) -> None:
+    def __init__(self, host: str, port: int, supervisor: Supervisor | None, *collectors: Any) -> None:
         try:
             import prometheus_client
         except ImportError:
             raise ConfigError("--metrics-port needs prometheus_client: pip install 'freelane[metrics]'") from None
         registry = prometheus_client.CollectorRegistry()
-        registry.register(Collector(supervisor))
+        for collector in (Collector(supervisor), *collectors):
+            registry.register(collector)
         prometheus_client.ProcessCollector(registry=registry)
         try:
             self.server, self.thread = prometheus_client.start_http_server(port, host, registry)

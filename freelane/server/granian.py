@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,9 +157,28 @@ class WorkerOptions:
     http2: HTTP2Settings | None = None
 
 
+class Door:
+    """The descriptor by which one worker of Granian's accepts: a duplicate, and Granian's own from ``serve`` on."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.family = sock.family
+        self.fd = os.dup(sock.fileno())
+
+    def shut(self) -> None:
+        """Let the worker accept nobody any more: Granian can only stop all at once, its connections included.
+
+        Its descriptor is pointed at another socket that listens to nobody.
+        """
+        with socket.socket(self.family, socket.SOCK_STREAM) as nobody:
+            nobody.setblocking(False)
+            nobody.bind("" if self.family == socket.AF_UNIX else ("::1" if self.family == socket.AF_INET6 else "127.0.0.1", 0))
+            nobody.listen(1)
+            os.dup2(nobody.fileno(), self.fd, inheritable=False)
+
+
 def serve(
     worker_id: int,
-    fd: int,
+    door: Door,
     uds: bool,
     backlog: int,
     rsgi: bool,
@@ -171,10 +191,10 @@ def serve(
 ) -> None:
     """Serve on a listening socket until ``signal.set()``; runs ``loop`` on this thread.
 
-    ``fd`` is duplicated. ``main(stopped)`` is the coroutine function the loop runs; it must
+    ``main(stopped)`` is the coroutine function the loop runs; it must
     not return before the future ``stopped`` is done.
     """
-    holder = rust.SocketHolder(os.dup(fd), uds, backlog)
+    holder = rust.SocketHolder(door.fd, uds, backlog)
     tls = options.tls
     worker_class = rust.RSGIWorker if rsgi else rust.ASGIWorker
     worker = worker_class(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import logging
 import platform
 import sys
@@ -16,8 +15,10 @@ from freelane.errors import EXIT_STARTUP, ConfigError, StartupError
 from freelane.fastcore.version import __version__
 from freelane.gil_lane import gil_watch, start
 from freelane.gil_lane.lane import GilLane, needing, plan, tell
-from freelane.server import granian, logs, processes, scheduling, shutdown, sockets
+from freelane.server import granian, handover, logs, processes, scheduling, service_manager, shutdown, sockets
+from freelane.server.channel import Channel
 from freelane.server.crew import Crew
+from freelane.server.forks import forks
 from freelane.server.signals import Exit, Interrupted
 from freelane.server.worker import Worker
 from freelane.settings import Settings
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from freelane.gil_lane.metrics import Page
 
 logger = logging.getLogger("freelane.error")
+
+# What clients that are connected get to hear that the server ends (seconds).
+PATIENCE = 10.0
 
 
 def choose_transport(app: Any, wanted: str) -> tuple[bool, str]:
@@ -50,7 +54,10 @@ class Server:
         self.watch = gil_watch.GILWatch()
         self.exit = Exit(self.stop)
         # Takes the start line once the app is served.
-        self.announce: Callable[[str], None] = functools.partial(print, file=sys.stderr, flush=True)
+        self.announce: Callable[[str], None] = service_manager.announce
+        # The line to a supervisor, and what starts a successor where there is none.
+        self.channel: Channel | None = None
+        self.handover: handover.HandOver | None = None
         # When what still runs has had its time (time.monotonic); None until the server stops.
         self.deadline: float | None = None
 
@@ -66,24 +73,52 @@ class Server:
             code = granian_fallback.serve(self.load, settings, missing)
             self.deadline = time.monotonic()
             return code
-        count = settings.workers * settings.loops
-        listener = sockets.bind(settings, count)
+        if (found := handover.inherited()) is not None:
+            listener, self.channel = found
+            self.announce = lambda line: self.succeed(line)
+            return self.serve(listener, list(range(settings.loops)))
+        workers = 1 if settings.reload else settings.workers
+        listener = sockets.bind(settings, workers * settings.loops)
         try:
-            if settings.workers > 1:
-                return processes.Processes(
-                    settings.workers,
-                    lambda index, ready: self.serve_as_process(listener, index, ready),
-                    settings.patience,
-                ).run()
-            return self.serve(listener, list(range(count)))
+            if settings.reload and self.target is not None:
+                from freelane.server import reload
+
+                return reload.Reloader(settings, listener).run()
+            if workers > 1:
+                crew = processes.Processes(
+                    workers, forks(lambda index, channel: self.serve_as_process(listener, index, channel)), settings.patience
+                )
+                crew.released = lambda index: listener.release(index, settings.loops)
+                return crew.run()
+            return self.serve(listener, list(range(settings.loops)))
         finally:
             listener.close()
 
-    def serve_as_process(self, listener: sockets.Listener, index: int, ready: Callable[[str], None]) -> int:
+    def succeed(self, line: str) -> None:
+        """Serve in the place of another process."""
+        assert self.channel is not None
+        print(line, file=sys.stderr, flush=True)
+        self.channel.ready(line)
+
+    def renew(self) -> None:
+        """Let a new process take over, if it can start. Callable from any thread and from a signal handler."""
+        if self.channel is not None and self.channel.alive:
+            self.channel.say("renew")
+        elif self.handover is not None:
+            self.handover.begin()
+
+    def retire(self) -> None:
+        """A successor serves: let go of the sockets, and end when the clients that are here know it."""
+        if self.deadline is None:
+            self.deadline = time.monotonic() + self.settings.patience + PATIENCE
+        for worker in self.workers:
+            worker.retire()
+
+    def serve_as_process(self, listener: sockets.Listener, index: int, channel: Channel) -> int:
         """Serve as one of several processes."""
-        self.announce = ready
+        self.channel, self.announce = channel, channel.ready
         loops = self.settings.loops
-        code = self.serve(listener, list(range(index * loops, (index + 1) * loops)))
+        code = self.serve(listener, [number % len(listener.sockets) for number in range(index * loops, (index + 1) * loops)])
         if self.deadline is not None:
             shutdown.end_threads(code, self.deadline, self.exit.interrupted)
         return code
@@ -93,7 +128,10 @@ class Server:
         settings = self.settings
         in_force = scheduling.describe(settings.batch)
         self.watch.install()
-        self.exit.install()
+        self.handover = handover.HandOver(listener, settings.patience, self.retire)
+        self.exit.install(self.renew)
+        if self.channel is not None:
+            self.channel.listen(self.retire)
         try:
             serve = self.start(listener, indexes, in_force)
         except Interrupted:
@@ -102,6 +140,10 @@ class Server:
             logger.error("Application startup failed. Exiting.\n%s", str(exc).rstrip())
             return EXIT_STARTUP
         serve()
+        if self.handover.taken and not self.exit.exiting:
+            assert self.deadline is not None
+            self.handover.become_keeper(self.deadline)
+        self.handover.dismiss()
         return 0
 
     def start(self, listener: sockets.Listener, indexes: list[int], in_force: str) -> Callable[[], None]:
@@ -122,7 +164,7 @@ class Server:
                 self.gil.prepare(app)
         tell(self.gil.routes if self.gil is not None else None, report)
         self.workers = [
-            Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil)
+            Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil, self.renew)
             for index, app in zip(indexes, apps)
         ]
         crew = Crew(self.workers)
@@ -158,8 +200,10 @@ class Server:
         if port is None:
             return None
         from freelane.gil_lane.metrics import Page
+        from freelane.server.metrics import Collector
 
-        page = Page(self.settings.host, port + index if port else 0, self.gil.supervisor if self.gil is not None else None)
+        supervisor = self.gil.supervisor if self.gil is not None else None
+        page = Page(self.settings.host, port + index if port else 0, supervisor, Collector(lambda: self.workers))
         logger.info("Metrics at %s.", page.address)
         return page
 

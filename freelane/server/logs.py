@@ -139,12 +139,26 @@ def configure(settings: Settings, process: str = "") -> None:
             for name in ("uvicorn.error", "uvicorn.access"):
                 logging.getLogger(name).setLevel(level)
         return
+    if settings.access_log_format is not None:
+        check_format(settings.access_log_format)
     as_json = settings.log_format == "json"
     set_up("uvicorn", sys.stderr, JSONLines() if as_json else Lines(process, coloured(settings, sys.stderr)))
     lines = AccessLines(settings.access_log_format, process, coloured(settings, sys.stdout))
     set_up("uvicorn.access", sys.stdout, JSONLines() if as_json else lines)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).setLevel(level)
+
+
+def check_format(form: str) -> None:
+    """Raises ConfigError for a format that names what no line has."""
+    sample = logging.LogRecord(access.name, 20, "", 0, "", ("", "GET", "/", "1.1", 200), None)
+    more = {"lane": "", "bytes": 0, "duration": 0.0, "request_id": ""}
+    fields = {**access_fields(sample), **more}
+    try:
+        form % fields
+    except (KeyError, ValueError, TypeError) as exc:
+        known = ", ".join(sorted(fields))
+        raise ConfigError(f"--access-log-format '{form}' cannot be used ({exc}): a line has {known}") from None
 
 
 def coloured(settings: Settings, stream: Any) -> bool:

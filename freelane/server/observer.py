@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freelane.gil_lane import gil_watch
 from freelane.server import logs
 from freelane.settings import Settings
+
+if TYPE_CHECKING:
+    from freelane.server.metrics import Recorder
 
 Observer = Callable[[Any, int, list[Any]], None]
 
@@ -22,7 +26,7 @@ def extra_headers(settings: Settings) -> list[tuple[str, str]]:
     return headers
 
 
-def make_observer(settings: Settings, rsgi: bool) -> Observer | None:
+def make_observer(settings: Settings, rsgi: bool, recorder: Recorder | None = None) -> Observer | None:
     """What the gateway calls as a response starts, with headers that may be added to; None where there is nothing to do."""
     parts: list[Observer] = []
     headers = extra_headers(settings)
@@ -35,8 +39,10 @@ def make_observer(settings: Settings, rsgi: bool) -> Observer | None:
             headers[:0] = pairs
 
         parts.append(add_headers)
+    if recorder is not None:
+        parts.append(recorder.observe)
     if settings.access_log:
-        parts.append(lambda scope, status, headers: logs.log_access(scope, status))
+        parts.append(log if settings.plain_access_log else log_more)
     if settings.show_lanes:
         parts.append(lane_headers(rsgi))
     if not parts:
@@ -49,6 +55,26 @@ def make_observer(settings: Settings, rsgi: bool) -> Observer | None:
             part(scope, status, headers)
 
     return observe
+
+
+def log(scope: Any, status: int, headers: list[Any]) -> None:
+    logs.log_access(scope, status)
+
+
+def log_more(scope: Any, status: int, headers: list[Any]) -> None:
+    """With what uvicorn's line has not: the lane, the request's id, the bytes that the response says it has."""
+    began = scope.get("freelane.began")
+    fields: dict[str, Any] = {
+        "lane": scope.get("freelane.lane", ("loop",))[0],
+        "bytes": None,
+        "duration": None if began is None else round(time.monotonic() - began, 6),
+    }
+    for name, value in headers:
+        if name in ("content-length", b"content-length"):
+            fields["bytes"] = int(value)
+    request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
+    fields["request_id"] = None if request_id is None else request_id.decode("latin-1")
+    logs.log_access(scope, status, fields)
 
 
 def lane_headers(rsgi: bool) -> Observer:

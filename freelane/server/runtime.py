@@ -64,7 +64,9 @@ class Runtime:
     def bind(self, kind: type[Gateway] = Gateway, **options: Any) -> Gateway:
         """Make the gateway, of ``kind`` with ``options``, and the way of its requests past the app's own layers."""
         # After startup, which may still change the app.
-        adapted = adapt(self.app, self.executor, self.lane)
+        # A thread cannot be told to stop: where requests have a time, `def` endpoints are awaited on the loop.
+        executor = self.executor if self.settings.request_timeout is None else None
+        adapted = adapt(self.app, executor, self.lane)
         self.gateway = kind(
             adapted.app,
             self.loop,

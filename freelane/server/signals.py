@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, under the names by which libraries know uvicorn's server."""
+"""SIGINT, SIGTERM and SIGHUP, under the names by which libraries know uvicorn's server."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from freelane.server import shutdown
+from freelane.server.processes import has_terminal
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 
@@ -53,10 +54,23 @@ class Exit:
         """Whether a person stopped the server at its terminal."""
         return signal.SIGINT in self._captured_signals
 
-    def install(self) -> None:
-        """Handle signals from now on; only the main thread can."""
-        if threading.current_thread() is threading.main_thread():
-            self.original = {number: signal.signal(number, self.handle_exit) for number in HANDLED}
+    def install(self, renew: Callable[[], None]) -> None:
+        """Handle signals from now on; only the main thread can. SIGHUP calls ``renew()``, unless its terminal was hung up."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self.original = {number: signal.signal(number, self.handle_exit) for number in HANDLED}
+        hang_up = getattr(signal, "SIGHUP", None)
+        if hang_up is None or signal.getsignal(hang_up) == signal.SIG_IGN:  # nohup
+            return
+        terminal = has_terminal()
+
+        def handle(number: int, frame: Any) -> None:
+            if self.starting or terminal and not has_terminal():
+                self.handle_exit(number, frame)
+            elif not self.exiting:
+                renew()
+
+        self.original[hang_up] = signal.signal(hang_up, handle)
 
     def restore(self) -> None:
         """Leave signals to whom they belonged before."""

@@ -28,6 +28,12 @@ class Listener:
     port: int | None
     uds: str | None = None
 
+    def release(self, worker: int, loops: int) -> None:
+        """Close the sockets of a worker that shall serve no more, unless others share them; it closes its own."""
+        for number in range(worker * loops, (worker + 1) * loops):
+            if number < len(self.sockets) and self.sockets.count(self.sockets[number]) == 1:
+                self.sockets[number].close()
+
     def close(self) -> None:
         for sock in self.sockets:
             sock.close()

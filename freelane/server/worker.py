@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freelane.fastcore.asgi import websocket
+from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.asgi.head import HeadCheck
 from freelane.fastcore.asgi.websocket import WebSocketExchange
 from freelane.gil_lane import gil_watch
@@ -20,17 +22,23 @@ from freelane.server import granian, scheduling, shutdown
 from freelane.server.forwarded import ForwardedHeaders
 from freelane.server.front import Front
 from freelane.server.observer import make_observer
+from freelane.server.overdue import Overdue
 from freelane.server.runtime import Runtime
 from freelane.server.sockets import CONNECTIONS
 from freelane.server.tcp_info import Connections
 from freelane.settings import Settings
 from freelane.settings.tls import PrivateKey, private_key
 
+if TYPE_CHECKING:
+    from freelane.server.metrics import Lag, Recorder
+
 logger = logging.getLogger("freelane.error")
 
 # Granian's blocking threads beyond those that may be busy with `def` endpoints: they hand
 # requests over to the loop, which must never wait for an endpoint.
 RESERVE = 1
+# A worker that is succeeded ends once no request came for so long (seconds).
+QUIET = 1.0
 
 
 def tell_end(task: asyncio.Task[None]) -> None:
@@ -45,6 +53,7 @@ class Worker:
     def __init__(
         self, number: int, app: Any, settings: Settings, rsgi: bool, sock: socket.socket, port: int | None,
         watch: gil_watch.GILWatch, gil: GilLane | None = None,
+        renew: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self.number = number
         self.settings = settings
@@ -53,10 +62,19 @@ class Worker:
         self.port = port
         self.watch = watch
         self.gil = gil
+        self.renew = renew
+        self.door = granian.Door(sock)
         self.gil_client: LaneClient | None = None
         self.signal = granian.new_signal()
         self.runtime = Runtime.with_threads(app, settings, f"freelane-{number}")
         self.stopping = threading.Event()
+        # Whether another process has taken over the socket.
+        self.retired = threading.Event()
+        self.hurried = threading.Event()
+        self.overdue: Overdue | None = None
+        # What --metrics-port wants.
+        self.recorder: Recorder | None = None
+        self.lag: Lag | None = None
         self.on_serving: Callable[[], object] = lambda: None
 
     def startup(self) -> None:
@@ -79,13 +97,24 @@ class Worker:
         forwarded = ForwardedHeaders(settings.forwarded_allow_ips, settings.uds) if settings.proxy_headers else None
         if self.gil is not None:
             self.gil.install(runtime.app)
+        kind: type[Gateway] = Gateway
+        if settings.measured:
+            from freelane.server import metrics
+
+            kind = metrics.MeasuredGateway
+            self.recorder, self.lag = metrics.Recorder(runtime.app), metrics.Lag()
         gateway = runtime.bind(
+            kind,
             rsgi=self.rsgi,
             root_path=settings.root_path,
             forwarded=forwarded,
-            observer=make_observer(settings, self.rsgi),
+            observer=make_observer(settings, self.rsgi, self.recorder),
             connections=Connections(self.port),
         )
+        if self.recorder is not None:
+            gateway.recorder = self.recorder  # type: ignore[attr-defined]
+        if settings.request_timeout is not None:
+            self.overdue = Overdue(gateway, settings.request_timeout)
         schedule = runtime.schedule
         if self.gil is not None:
             client = self.gil_client = self.gil.connect(gateway, runtime.app)
@@ -94,7 +123,8 @@ class Worker:
         if not self.rsgi:
             schedule = HeadCheck(schedule, logger)
         if Front.wanted(settings):
-            schedule = Front(schedule, settings, self.rsgi, runtime.running, self.stopping.is_set)
+            arrive = None if self.recorder is None else self.recorder.arrive
+            schedule = Front(schedule, settings, self.rsgi, runtime.running, self.ending, self.renew, arrive)
         key = private_key(settings) if settings.tls else PrivateKey(None, None)
         options = granian.WorkerOptions(
             threads=min(runtime.executor.cores, settings.threads) + RESERVE if runtime.direct else 1,
@@ -113,7 +143,7 @@ class Worker:
         )
         try:
             granian.serve(
-                self.number, self.sock.fileno(), self.sock.family == socket.AF_UNIX, settings.backlog, self.rsgi,
+                self.number, self.door, self.sock.family == socket.AF_UNIX, settings.backlog, self.rsgi,
                 options, schedule, runtime.loop, runtime.lane, self.main, self.signal,
             )  # fmt: skip
             if self.gil_client is not None:
@@ -134,6 +164,10 @@ class Worker:
         beside = [asyncio.create_task(self.watch_gil(), name="The watch for the GIL")]
         if self.settings.batch:
             beside.append(asyncio.create_task(scheduling.follow_load(self.handled), name="The watch for the load"))
+        if self.lag is not None:
+            beside.append(asyncio.create_task(self.lag.watch(), name="The watch for the loop's lag"))
+        if self.overdue is not None:
+            beside.append(asyncio.create_task(self.overdue.watch(), name="The watch for requests that take too long"))
         for task in beside:
             task.add_done_callback(tell_end)
         ending = asyncio.create_task(self.supervise_stop(stopped))
@@ -153,15 +187,21 @@ class Worker:
         return (0 if lane is None else lane.posted) + (0 if executor is None else executor.finished)
 
     async def watch_gil(self) -> None:
+        limit = (self.settings.limit_max_rss or 0) << 20
         while True:
             await asyncio.sleep(1)
             if news := self.watch.news():
                 logger.warning(news)
+            if limit and (size := resident_bytes()) > limit:
+                logger.warning("%d MiB are more than --limit-max-rss: a new process takes over.", size >> 20)
+                self.renew()
+                limit = 0
 
     async def supervise_stop(self, stopped: asyncio.Future[None]) -> None:
         """Give running requests their time once ``stop`` was called, then cancel them."""
-        while not self.stopping.is_set():
+        while not self.stopping.is_set() and not self.retired.is_set():
             await asyncio.sleep(0.05)
+        await self.say_goodbye()
         await self.close_websockets()
         self.signal.set()
         # Granian has stopped once the last response is sent: background work may still run.
@@ -171,6 +211,33 @@ class Worker:
         await self.runtime.cut_off()
         await asyncio.wait([stopped], timeout=1)
 
+    async def say_goodbye(self) -> None:
+        """Answer what still comes with `connection: close`, so that no client sends into a connection that ends.
+
+        A worker that is succeeded accepts nobody more, and does so until its clients are gone or idle; one
+        that is told to end, for the drain delay.
+        """
+        gateway, settings = self.runtime.gateway, self.settings
+        assert gateway is not None
+        retired = not self.stopping.is_set()
+        if retired:
+            self.door.shut()
+        elif not settings.drain_delay:
+            return
+        gateway.say_goodbye()
+        began = quiet = time.monotonic()
+        handled = self.handled()
+        while not self.hurried.is_set():
+            await asyncio.sleep(0.05)
+            now = time.monotonic()
+            if self.handled() != handled:
+                handled, quiet = self.handled(), now
+            if not retired:
+                if now - began >= settings.drain_delay:
+                    return
+            elif now - quiet >= QUIET or now - began >= settings.patience:
+                return
+
     async def close_websockets(self) -> None:
         gateway = self.runtime.gateway
         assert gateway is not None
@@ -179,8 +246,17 @@ class Worker:
             await asyncio.wait([asyncio.create_task(exchange.shutdown()) for exchange in sockets], timeout=1)
 
     def stop(self) -> None:
-        """Begin to stop; callable from any thread and from a signal handler."""
+        """Begin to stop; callable from any thread and from a signal handler. Ends a long goodbye."""
+        if self.retired.is_set():
+            self.hurried.set()
         self.stopping.set()
+
+    def ending(self) -> bool:
+        return self.stopping.is_set() or self.retired.is_set()
+
+    def retire(self) -> None:
+        """Begin to stop, since another process serves; as ``stop``."""
+        self.retired.set()
 
 
 def http1_settings(settings: Settings) -> Any:
@@ -194,3 +270,12 @@ def http1_settings(settings: Settings) -> Any:
     if head is not None:
         made.max_buffer_size = max(head, 8192)
     return made
+
+
+def resident_bytes() -> int:
+    """The memory of this process (proc(5)); 0 where nothing tells."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0

@@ -181,6 +181,16 @@ class Settings:
         return {name: getattr(self, name) for name in names}
 
     @property
+    def measured(self) -> bool:
+        """Whether somebody wants to know how long requests take."""
+        return self.metrics_port is not None or self.access_log and not self.plain_access_log
+
+    @property
+    def plain_access_log(self) -> bool:
+        """Whether the access log is as uvicorn's."""
+        return self.log_format == "text" and self.access_log_format is None
+
+    @property
     def patience(self) -> int:
         """Seconds that running requests get on shutdown."""
         return self.shutdown_timeout if self.timeout_graceful_shutdown is None else self.timeout_graceful_shutdown
