@@ -2,7 +2,7 @@
 """The gateway between Granian and one event loop's ASGI app."""
 from freelane.fastcore.asgi.http cimport HTTPExchange
 from freelane.fastcore.asgi.loop_context cimport LoopContext
-from freelane.fastcore.asgi.scope cimport Scope, complete_scope
+from freelane.fastcore.asgi.scope cimport Scope, complete_scope, is_forwarded
 from freelane.fastcore.asgi.websocket import WebSocketExchange
 
 
@@ -42,7 +42,7 @@ cdef class Gateway(LoopContext):
             scope = complete_scope(source, self.root_path, self.state)
             websocket = scope["type"] == "websocket"
             peer = scope["client"]
-            if self.forwarded is not None:
+            if self.forwarded is not None and is_forwarded(scope["headers"]):
                 scope["client"], scope["scheme"] = self.forwarded(
                     scope["headers"], scope["client"], scope["scheme"], websocket
                 )

@@ -8,6 +8,7 @@ cdef extern from "Python.h":
 
 cpdef tuple split_address(str address)
 cpdef dict complete_scope(dict scope, str root_path, dict state)
+cdef bint is_forwarded(list headers)
 
 
 cdef class Scope(dict):

@@ -3,9 +3,11 @@
 import logging
 from urllib.parse import quote
 
-from cpython.dict cimport PyDict_SetItem, PyDict_Update
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Copy, PyDict_SetItem, PyDict_Update
+from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.unicode cimport PyUnicode_AsUTF8String
+from cpython.unicode cimport PyUnicode_AsUTF8String, PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
 from cpython.ref cimport Py_XDECREF
 
 cdef object logger = logging.getLogger("freelane.error")
@@ -17,7 +19,8 @@ cdef dict VERSIONS = {"1": "1.0", "1.0": "1.0", "1.1": "1.1", "2": "2", "3": "3"
 cdef dict WS_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
-cdef tuple NO_HOST = (b"host", b"")
+cdef dict HTTP_ASGI = {"version": "3.0", "spec_version": "2.3"}
+cdef dict WEBSOCKET_ASGI = {"version": "3.0", "spec_version": "2.4"}
 # The keys whose values are computed when they are first touched.
 cdef tuple LAZY = ("asgi", "http_version", "scheme", "server", "client", "raw_path", "query_string", "headers")
 # A scope before its request has said anything.
@@ -271,15 +274,18 @@ cpdef list subprotocols(object source):
 
 cpdef dict complete_scope(dict scope, str root_path, dict state):
     """Bring a scope made by Granian's ASGI worker to what ASGI 3 asks for, in place."""
-    cdef bint websocket = scope["type"] == "websocket"
-    host, port = scope["client"]
-    scope["client"] = (host, int(port)) if host and host[0] != "/" else None
-    host, port = scope["server"]
-    scope["server"] = (host, None) if host[:1] == "/" else (host, int(port)) if host else None
-    scope["http_version"] = VERSIONS[scope["http_version"]]
-    scope["asgi"] = {"version": "3.0", "spec_version": "2.4" if websocket else "2.3"}
-    headers = scope["headers"]
-    if headers and headers[0] == NO_HOST and scope["http_version"][0] == "1":
+    cdef bint websocket = (<str>scope["type"]) == "websocket"
+    cdef str version = <str>scope["http_version"]
+    cdef tuple address = <tuple>scope["client"]
+    cdef str host = <str>address[0]
+    cdef list headers = <list>scope["headers"]
+    scope["client"] = (host, port_of(<str>address[1])) if first_of(host) != 47 and host else None
+    address = <tuple>scope["server"]
+    host = <str>address[0]
+    scope["server"] = (host, None) if first_of(host) == 47 else (host, port_of(<str>address[1])) if host else None
+    scope["http_version"] = version if version == "1.1" else VERSIONS[version]
+    scope["asgi"] = PyDict_Copy(WEBSOCKET_ASGI if websocket else HTTP_ASGI)
+    if PyList_GET_SIZE(headers) and is_no_host(<tuple>headers[0]) and first_of(version) == 49:
         # Granian makes up what HTTP/1 clients did not send (RFC 9112, 3.2).
         del headers[0]
     if websocket:
@@ -292,3 +298,37 @@ cpdef dict complete_scope(dict scope, str root_path, dict state):
     scope["root_path"] = root_path
     scope["state"] = state.copy()
     return scope
+
+
+cdef inline Py_UCS4 first_of(str text):
+    return PyUnicode_READ_CHAR(text, 0) if PyUnicode_GET_LENGTH(text) else 0
+
+
+cdef object port_of(str text):
+    # Granian makes it of a number.
+    cdef long port = 0
+    cdef Py_ssize_t at
+    cdef long digit
+    for at in range(PyUnicode_GET_LENGTH(text)):
+        digit = <long>PyUnicode_READ_CHAR(text, at) - 48
+        if not 0 <= digit <= 9 or port > 65535:
+            return int(text)
+        port = port * 10 + digit
+    return port
+
+
+cdef inline bint is_no_host(tuple pair):
+    return PyBytes_GET_SIZE(pair[1]) == 0 and <bytes>pair[0] == b"host"
+
+
+cdef bint is_forwarded(list headers):
+    """Whether a proxy says whose request it is: X-Forwarded-For or X-Forwarded-Proto is there."""
+    cdef Py_ssize_t size
+    cdef tuple pair
+    cdef bytes name
+    for pair in headers:
+        name = <bytes>pair[0]
+        size = PyBytes_GET_SIZE(name)
+        if size == 15 and name == b"x-forwarded-for" or size == 17 and name == b"x-forwarded-proto":
+            return True
+    return False

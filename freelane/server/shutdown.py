@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 logger = logging.getLogger("freelane.error")
@@ -44,6 +45,25 @@ async def clear() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
+@dataclass
+class Last:
+    """What ``atexit`` runs when all else was run: registered here, before the app is imported.
+
+    An interpreter takes its whole heap apart at its end, a second's work on free-threaded Python.
+    Under uvicorn SIGTERM spares it that, since it ends the process; here, the exit with ``code``.
+    """
+
+    code: int | None = None
+
+    def __call__(self) -> None:
+        if self.code is not None:
+            leave(self.code)
+
+
+last = Last()
+atexit.register(last)
+
+
 def end_threads(code: int, deadline: float, interrupted: bool) -> None:
     """Let the interpreter end now, but do not let the app's threads hold it: exit with ``code`` past them.
 
@@ -51,6 +71,7 @@ def end_threads(code: int, deadline: float, interrupted: bool) -> None:
     where it was ``interrupted`` (Ctrl-C): here until ``deadline`` (of ``time.monotonic``). Idle
     pools end by themselves, and what ``atexit`` has is run where no thread is in its way.
     """
+    last.code = None if interrupted else code
     joined = threading.Event()
     atexit.register(joined.set)  # the last one registered runs first
 
