@@ -1,4 +1,4 @@
-.PHONY: check demo test
+.PHONY: check demo test test-all
 
 PYTHON = .venv/bin/python
 # One process a core; a module's cases, or those of one pair of servers, stay together.
@@ -13,6 +13,11 @@ demo:
 test:
 	@./bootstrap.sh
 	@$(PYTHON) -m pytest $(PARALLEL)
+
+# The same, and all that examples stand for there: the whole suite on a Python with the GIL, a wheel from the sources.
+test-all:
+	@./bootstrap.sh
+	@$(PYTHON) -m pytest --exhaustive $(PARALLEL)
 
 # While editing: lint, format, types, and the tests that need no server.
 check:

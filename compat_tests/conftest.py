@@ -10,8 +10,8 @@ from compat_tests import gil_extension
 
 # What takes minutes begins first, so that no process waits for another at the end.
 LONGEST_FIRST = (
-    "test_builds.py::test_suite_passes", "test_upstream.py", "test_builds.py::test_wheel", "test_types.py", "test_version_ends.py",
-    "test_replay.py", "test_upstream_pyre.py", "test_replay_fastapi.py", "test_command.py", "test_rundown.py", "test_gil_lane.py",
+    "test_builds.py::test_suite_passes", "test_upstream.py::test_as_many_pass_as_can[fastapi]", "test_builds.py::test_what",
+    "test_types.py", "test_version_ends.py", "test_replay.py", "test_upstream.py", "test_upstream_pyre.py", "test_replay_fastapi.py", "test_command.py", "test_rundown.py", "test_gil_lane.py",
 )  # fmt: skip
 
 # Cases that start processes and need no fixture of their module's: any process may take each.
@@ -41,11 +41,18 @@ def place(item: pytest.Item) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "unit: needs no server and no process; what make check runs")
+    config.addinivalue_line("markers", "exhaustive: again what other cases show by examples; with --exhaustive only")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--exhaustive", action="store_true", help="also what takes long, and what examples stand for elsewhere")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A module's cases share its servers, so one process runs them, unless they say otherwise (``xdist_group``)."""
+    if not config.getoption("--exhaustive"):
+        items[:] = [item for item in items if item.get_closest_marker("exhaustive") is None]
     for item in items:
         if item.path.name in UNIT:
             item.add_marker("unit")

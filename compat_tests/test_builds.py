@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from compat_tests.builds import ROOT, python_with_gil, run
+from compat_tests.builds import IN_PLACE_WHEEL, ROOT, python_with_gil, run
 from freelane.gil_lane.gil_watch import free_threaded
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts processes")
@@ -30,19 +31,38 @@ def test_core_tests_pass_in_parallel_threads() -> None:
     assert " passed" in run(command, 1800)
 
 
+def passes_with_the_gil(arguments: Sequence[str]) -> None:
+    command = [python_with_gil(), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    assert " passed" in run(command, 7200)
+
+
+# What the GIL decides: who runs at once with whom, threads or processes, signals, the lane on another build.
+WITH_THE_GIL = {
+    "core": [*CORE, "test_wire.py", "test_starlette_adapter.py", "test_transport.py", "test_scheduling.py", "test_threads_that_fail.py"],
+    "served": ["test_serving.py", "test_signals.py", "test_worker_processes.py", "test_gil_lane.py", "test_websocket_ends.py"],
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not free_threaded(), reason="this is that build")
+@pytest.mark.parametrize("part", WITH_THE_GIL)
+def test_what_the_gil_decides_on_a_build_with_it(part: str) -> None:
+    passes_with_the_gil([f"compat_tests/{name}" for name in WITH_THE_GIL[part]])
+
+
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not free_threaded(), reason="this is that build")
 def test_suite_passes_on_a_build_with_the_gil() -> None:
-    left_out = [f"--ignore=compat_tests/{name}" for name in ON_ONE_BUILD]
-    command = [python_with_gil(), "-m", "pytest", "-q", "-p", "no:cacheprovider", *left_out]
-    # Open: with the GIL it sometimes answers as uvicorn does, which its entry in known.py does not allow.
-    command += ["-k", "not (test_same_answer and frame and sent and handshake)"]
-    assert " passed" in run(command, 3600)
+    passes_with_the_gil([f"--ignore=compat_tests/{name}" for name in ON_ONE_BUILD])
 
 
-def test_wheel_holds_the_package(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-build-isolation",
-               "--no-deps", "-w", str(tmp_path), str(ROOT)]  # fmt: skip
-    run(command, 1800)
+@pytest.mark.parametrize("compiled", ["in place", pytest.param("again", marks=pytest.mark.exhaustive)])
+def test_wheel_holds_the_package(compiled: str, tmp_path: Path) -> None:
+    if compiled == "again":
+        command = ["pip", "wheel", "-q", "--disable-pip-version-check", "--no-build-isolation", "--no-deps",
+                   "-w", str(tmp_path), str(ROOT)]  # fmt: skip
+        run([sys.executable, "-m", *command], 3600)
+    else:
+        run([sys.executable, "-c", IN_PLACE_WHEEL, str(tmp_path)], 1800)
     (wheel,) = tmp_path.glob("freelane-*.whl")
     assert "cp313t" in wheel.name or not free_threaded() or sys.version_info >= (3, 14)
     names = set(zipfile.ZipFile(wheel).namelist())

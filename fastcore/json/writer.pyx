@@ -2,6 +2,9 @@
 """JSON (RFC 8259) of Python values, with errors that say where in the value they are."""
 from collections.abc import Mapping
 
+from cpython.dict cimport PyDict_Items
+from cpython.sequence cimport PySequence_Tuple
+
 from freelane.fastcore.json.text cimport Text
 
 
@@ -37,10 +40,11 @@ cdef class Writer(Text):
             return self.write_float(<double>value)
         if kind is dict:
             enter(&level, value, outer)
-            return self.write_pairs((<dict>value).items(), &level)
+            # As the library: another thread may change it.
+            return self.write_pairs(PyDict_Items(value), &level)
         if kind is list or kind is tuple:
             enter(&level, value, outer)
-            return self.write_items(value, &level)
+            return self.write_items(PySequence_Tuple(value), &level)
         return self.write_other(value, outer)
 
     cdef int write_text(self, str value) except -1:
