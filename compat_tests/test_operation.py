@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import signal
 import socket
 from pathlib import Path
 
@@ -135,6 +136,22 @@ def test_a_server_that_drains_goes_on_and_says_so(tmp_path: Path) -> None:
         until(closes)
         assert server.get("/item/5").read() == b"5"
         assert server.process.wait(120) == 0
+
+
+def test_a_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shop.py").write_text(APP)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(180)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with running(tmp_path, "shop:app") as server:
+            assert manager.recv(4096) == b"READY=1"
+            server.process.send_signal(signal.SIGHUP)
+            assert manager.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+            assert manager.recv(4096) == b"READY=1"
+            server.process.terminate()
+            assert manager.recv(4096) == b"STOPPING=1"
+            assert server.process.wait(120) == 0
 
 
 def test_formats_that_name_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -350,6 +351,39 @@ def test_json_lines_and_a_format_of_ones_own(directory: Path) -> None:
         server.get("/release").read()
         assert server.stop() == 0
     assert "<GET 200>" in server.output()
+
+
+KEYS = {
+    "PKCS#1": "openssl genrsa -traditional -out key.pem 2048",
+    "SEC1, in the certificate's file": "openssl ecparam -name prime256v1 -genkey -noout -out key.pem",
+    "PKCS#1, encrypted": "openssl genrsa -traditional -aes256 -passout pass:secret -out key.pem 2048",
+    "PKCS#8, encrypted": "openssl genpkey -algorithm RSA -aes256 -pass pass:secret -out key.pem",
+    "PKCS#8, a password that nothing needs": "openssl genpkey -algorithm RSA -out key.pem",
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_private_keys_of_every_usual_form(directory: Path, kind: str) -> None:
+    if "PKCS#1, enc" in kind:
+        pytest.importorskip("cryptography")
+    password = ["-passin", "pass:secret"] if "encrypted" in kind else []
+    for words in (
+        KEYS[kind].split(),
+        ["openssl", "req", "-x509", "-new", "-key", "key.pem", *password, "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-out", "cert.pem"],
+    ):  # fmt: skip
+        subprocess.run(words, cwd=directory, check=True, capture_output=True)
+    options = ["--ssl-certfile", "cert.pem", "--ssl-keyfile", "key.pem"]
+    if "password" in kind or password:
+        options += ["--ssl-keyfile-password", "secret"]
+    if "certificate" in kind:
+        with (directory / "cert.pem").open("a") as file:
+            file.write((directory / "key.pem").read_text())
+        options = options[:2]
+    with running(directory, "main:app", *options) as server:
+        context = ssl.create_default_context(cafile=str(directory / "cert.pem"))
+        answer = httpx.get(f"https://127.0.0.1:{server.port}/release", verify=context)
+        assert answer.text == "released", server.output()
 
 
 def command(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:

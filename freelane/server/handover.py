@@ -119,6 +119,7 @@ class HandOver:
                 if not self.taken:
                     self.taken = True
                     logger.info("The new process, %d, has taken over.", process.pid)
+                    service_manager.notify("READY=1")
                     self.retire()
 
     def dismiss(self) -> None:

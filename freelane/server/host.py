@@ -223,6 +223,8 @@ class Server:
 
     def stop(self) -> None:
         """Stop serving: finish what runs, then return from ``run``. Callable from any thread."""
+        if self.channel is None:
+            service_manager.notify("STOPPING=1")
         if self.deadline is None:
             # An app that has not started has nothing to finish.
             self.deadline = time.monotonic() + (0 if self.exit.starting else self.settings.patience)

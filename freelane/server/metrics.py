@@ -51,7 +51,7 @@ class Recorder:
             return
         began = scope.get("freelane.began")
         spent = 0.0 if began is None else time.monotonic() - began
-        lane = scope.get("freelane.lane", ("loop", ""))[0]
+        lane = (scope.get("freelane.lane") or ("loop",))[0]
         labels = (scope["method"], self.pattern(scope), lane, str(status))
         try:
             table = self.local.table

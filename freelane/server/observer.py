@@ -65,7 +65,7 @@ def log_more(scope: Any, status: int, headers: list[Any]) -> None:
     """With what uvicorn's line has not: the lane, the request's id, the bytes that the response says it has."""
     began = scope.get("freelane.began")
     fields: dict[str, Any] = {
-        "lane": scope.get("freelane.lane", ("loop",))[0],
+        "lane": (scope.get("freelane.lane") or ("loop",))[0],
         "bytes": None,
         "duration": None if began is None else round(time.monotonic() - began, 6),
     }
