@@ -153,7 +153,7 @@ def me(user=Depends(users.current_user())): return user.email
 @app.get("/")
 def index(): return {"hello": "world"}
 """, get("/", "/me", "/nothing")),
-    "sqladmin": Application(("sqladmin",), """
+    "sqladmin": Application(("sqladmin", "greenlet"), """
 from sqladmin import Admin, ModelView
 from sqlalchemy import Column, Integer, String, create_engine
 from sqlalchemy.orm import declarative_base
@@ -168,7 +168,7 @@ app = Starlette()
 class ThingAdmin(ModelView, model=Thing): column_list = [Thing.id, Thing.name]
 Admin(app, engine).add_view(ThingAdmin)
 """, get("/admin/thing/list", "/admin/", "/admin/thing/create", "/admin/nothing")),
-    "starlette-admin": Application(("starlette-admin", "sqlalchemy"), """
+    "starlette-admin": Application(("starlette-admin", "sqlalchemy", "greenlet"), """
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.applications import Starlette
@@ -185,7 +185,7 @@ admin = Admin(engine)
 admin.add_view(ModelView(Thing))
 admin.mount_to(app)
 """, get("/admin/api/thing", "/admin/", "/admin/thing/list", "/admin/nothing")),
-    "gradio": Application(("gradio",), """
+    "gradio": Application(("gradio", "setuptools<81"), """
 import gradio
 from fastapi import FastAPI
 with gradio.Blocks() as blocks:

@@ -8,17 +8,22 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 import freelane.adapters
-from freelane.adapters.compat import fingerprint, versions
+from compat_tests.scheduled import Server
+from freelane.adapters.compat import fingerprint, known, versions
 
 ROOT = Path(freelane.adapters.__file__).parent
-FRAMEWORKS = ("fastapi", "starlette")
+FRAMEWORKS = ("anyio", "fastapi", "starlette")
 
 
 def declarations() -> Iterator[ModuleType]:
@@ -74,6 +79,21 @@ def test_optional_names_are_those_of_the_newest_release() -> None:
 @pytest.mark.parametrize("package", FRAMEWORKS)
 def test_what_is_stood_in_for_is_what_it_was(package: str) -> None:
     assert versions.changed_functions(package) == [], "test the release, then run compat_tests.upstream.fingerprints"
+
+
+def test_an_anyio_that_is_not_known_keeps_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = {**known.KNOWN["anyio"], "anyio.to_thread:run_sync": {"another": "5"}}
+    monkeypatch.setitem(known.KNOWN, "anyio", other)
+    versions.changed_functions.cache_clear()
+    names: list[str] = []
+    app = Starlette(routes=[Route("/", lambda request: names.append(threading.current_thread().name) or Response())])
+    server = Server(app)
+    try:
+        assert server.ask("GET", "/").status == 200
+    finally:
+        server.close()
+        versions.changed_functions.cache_clear()
+    assert names[0].startswith("AnyIO worker thread")
 
 
 SAME = """

@@ -53,7 +53,7 @@ def test_chosen_tests_pass_on_older_frameworks(versions: tuple[str, str]) -> Non
     assert " passed" in run(command, PYTHONPATH=directory(versions))
 
 
-@pytest.mark.parametrize("version", ["4.9.0", "4.10.0"])
+@pytest.mark.parametrize("version", ["4.0.0", "4.9.0", "4.10.0"])
 def test_def_endpoints_call_back_into_the_loop_on_older_anyio(version: str) -> None:
     directory = run(["bash", "bootstrap.sh", "pinned", f"anyio=={version}"]).splitlines()[-1]
     code = "import importlib.metadata as m; print(m.version('anyio'))"

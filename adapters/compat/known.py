@@ -4,6 +4,48 @@
 """
 
 KNOWN: dict[str, dict[str, dict[str, str]]] = {
+    "anyio": {
+        "anyio._backends._asyncio:AsyncIOBackend.run_async_from_thread": {
+            "a94df492dc57": "4.0.0",
+            "846a3679b765": "4.1.0 to 4.10.0",
+            "bfe483350439": "4.11.0",
+            "5a5c9962cd8c": "4.12.0 to 4.16.0",
+        },
+        "anyio._backends._asyncio:AsyncIOBackend.run_sync_from_thread": {
+            "f4631ab7f929": "4.0.0 to 4.10.0",
+            "b35710cf483d": "4.11.0",
+            "135068322df2": "4.12.0 to 4.16.0",
+        },
+        "anyio._backends._asyncio:AsyncIOBackend.run_sync_in_worker_thread": {
+            "d7c1d46d081f": "4.0.0",
+            "32eb106e244a": "4.1.0 to 4.7.0",
+            "66829b76171e": "4.8.0",
+            "7dca5085886d": "4.9.0 to 4.11.0",
+            "ad70be518851": "4.12.0 to 4.14.2",
+            "fd2b5486d102": "4.15.0 to 4.16.0",
+        },
+        "anyio._backends._asyncio:WorkerThread.run": {
+            "145528e98913": "4.0.0",
+            "dcd67150b85d": "4.1.0 to 4.8.0",
+            "f5b2f6906f91": "4.9.0 to 4.14.2",
+            "fe4ff4a5e1c1": "4.15.0 to 4.15.1",
+            "180712ad9c4b": "4.16.0",
+        },
+        "anyio.from_thread:run": {
+            "6cde923c0c7a": "4.0.0",
+            "2d8dd9b46c5a": "4.1.0 to 4.10.0",
+            "c26860505f94": "4.11.0 to 4.16.0",
+        },
+        "anyio.from_thread:run_sync": {
+            "1f34568bdaa9": "4.0.0",
+            "f6d4db22045c": "4.1.0 to 4.10.0",
+            "c17fb7aaea5f": "4.11.0 to 4.16.0",
+        },
+        "anyio.to_thread:run_sync": {
+            "4624c7ecc347": "4.0.0",
+            "56fa6126c928": "4.1.0 to 4.16.0",
+        },
+    },
     "fastapi": {
         "fastapi.applications:FastAPI.__call__": {
             "fc69e57161a4": "0.110.0 to 0.141.1",

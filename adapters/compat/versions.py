@@ -52,8 +52,11 @@ def find_optional(name: str) -> Any:
         return None
 
 
-def obstacle(package: str, names: tuple[str, ...]) -> str:
-    """Why the installed ``package`` cannot be compiled, in words; empty where it can. Logged once.
+SLOWER = "its own code serves every request, at its own speed"
+
+
+def obstacle(package: str, names: tuple[str, ...], means: str = SLOWER) -> str:
+    """Why the installed ``package`` cannot be compiled, in words; empty where it can. Logged once, with what it ``means``.
 
     What its functions are decides, not its number.
     """
@@ -63,7 +66,7 @@ def obstacle(package: str, names: tuple[str, ...]) -> str:
     elif changed := changed_functions(package):
         found = f"{package} {version(package)} has changed {', '.join(changed)}"
     if found:
-        tell(found)
+        tell(found, means)
     return found
 
 
@@ -73,11 +76,11 @@ def require(package: str, names: tuple[str, ...]) -> None:
         raise NotKnown(found)
 
 
-def tell(found: str) -> None:
-    """Log, once, why a framework's own code serves everything."""
+def tell(found: str, means: str = SLOWER) -> None:
+    """Log, once, why a framework's own code does what it does."""
     if found not in told:
         told.add(found)
-        logger.warning("%s: its own code serves every request, at its own speed.", found)
+        logger.warning("%s: %s.", found, means)
 
 
 @functools.cache

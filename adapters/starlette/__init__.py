@@ -14,7 +14,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from freelane.adapters import registry
-from freelane.adapters.compat import free_threading, starlette_gate, versions
+from freelane.adapters.compat import anyio_gate, free_threading, starlette_gate, versions
 from freelane.adapters.lane_route import Run
 from freelane.adapters.route_model import RouteEntry, RouteTable, Served
 from freelane.adapters.starlette import json_render, lane, stack, threads
@@ -107,7 +107,8 @@ class StarletteAdapter(registry.Adapter):
     def adapt(self, app: Any, executor: Any = None, lane: Any = None) -> AdaptedStarlette:
         if free_threading.FREE_THREADED:
             free_threading.park_anyio_threads()
-        return AdaptedStarlette(app, None if executor is None else threads.ThreadCalls(executor, lane))
+        own = executor is not None and not anyio_gate.obstacle()
+        return AdaptedStarlette(app, threads.ThreadCalls(executor, lane) if own else None)
 
     def route_table(self, app: Any) -> RouteTable:
         return route_table(app)

@@ -1,9 +1,9 @@
 """Make ``adapters/compat/known.py``: what the functions that the adapters stand in for were, release by release.
 
-    python -m compat_tests.upstream.fingerprints
+    python -m compat_tests.upstream.fingerprints [PACKAGE]...
 
-Reads every release of FastAPI and Starlette from the oldest that is compiled, through pip and
-the index that it is set to use, and writes one line for each run of releases in which a
+Reads every release of FastAPI, Starlette and anyio from the oldest that is compiled, or of the
+packages named, through pip and the index that it is set to use, and writes one line for each run of releases in which a
 function was the same. A release that changed none of them needs no new table.
 """
 
@@ -16,14 +16,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-from freelane.adapters.compat import fingerprint
+from freelane.adapters.compat import fingerprint, known
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "adapters" / "compat" / "known.py"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "freelane" / "releases"
-OLDEST = {"fastapi": (0, 110, 0), "starlette": (0, 36, 3)}
+OLDEST = {"anyio": (4, 0, 0), "fastapi": (0, 110, 0), "starlette": (0, 36, 3)}
 
 FUNCTIONS = {
+    "anyio": (
+        "anyio._backends._asyncio:AsyncIOBackend.run_async_from_thread",
+        "anyio._backends._asyncio:AsyncIOBackend.run_sync_from_thread",
+        "anyio._backends._asyncio:AsyncIOBackend.run_sync_in_worker_thread",
+        "anyio._backends._asyncio:WorkerThread.run",
+        "anyio.from_thread:run",
+        "anyio.from_thread:run_sync",
+        "anyio.to_thread:run_sync",
+    ),
     "fastapi": (
         "fastapi.applications:FastAPI.__call__",
         "fastapi.applications:FastAPI.build_middleware_stack",
@@ -120,19 +129,24 @@ def runs(found: list[tuple[str, str]]) -> dict[str, str]:
     return {value: ", ".join(" to ".join(run) for run in all_runs) for value, all_runs in lines.items()}
 
 
-def main() -> None:
+def table_of(package: str) -> dict[str, dict[str, str]]:
+    """{function: {fingerprint: its releases}}."""
+    found = {release: fingerprints(package, release) for release in releases(package)}
+    return {name: runs([(release, values[name]) for release, values in found.items()]) for name in FUNCTIONS[package]}
+
+
+def main(packages: list[str]) -> None:
     text = [HEAD]
     for package in FUNCTIONS:
-        table = {release: fingerprints(package, release) for release in releases(package)}
+        table = table_of(package) if package in packages or not packages else known.KNOWN[package]
         text.append(f'    "{package}": {{\n')
-        for name in FUNCTIONS[package]:
+        for name, lines in table.items():
             text.append(f'        "{name}": {{\n')
-            for value, where in runs([(release, table[release][name]) for release in table]).items():
-                text.append(f'            "{value}": "{where}",\n')
+            text += [f'            "{value}": "{where}",\n' for value, where in lines.items()]
             text.append("        },\n")
         text.append("    },\n")
     TABLE.write_text("".join([*text, "}\n"]))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
