@@ -185,7 +185,7 @@ admin = Admin(engine)
 admin.add_view(ModelView(Thing))
 admin.mount_to(app)
 """, get("/admin/api/thing", "/admin/", "/admin/thing/list", "/admin/nothing")),
-    "gradio": Application(("gradio", "setuptools<81"), """
+    "gradio": Application(("gradio", "setuptools<81", "jinja2"), """
 import gradio
 from fastapi import FastAPI
 with gradio.Blocks() as blocks:
