@@ -128,6 +128,26 @@ def plain_gets(load: Load) -> str | None:
     return "takes only one method, body and set of headers" if len(shapes) > 1 else None
 
 
+def request_flags(load: Load, scratch: Path, body_flag: str) -> list[str]:
+    """Headers and body of the first request; all that is asked of these programs is alike."""
+    first = load.requests[0]
+    made = [part for name, value in first.headers for part in ("-H", f"{name}: {value}")]
+    if first.body:
+        body = scratch / "body"
+        body.write_bytes(first.body)
+        made += [body_flag, str(body)]
+    return made
+
+
+def target_flags(load: Load, scratch: Path, list_flag: str) -> list[str]:
+    """The URL, or a file of URLs."""
+    if len(set(load.requests)) == 1:
+        return [load.url + load.requests[0].path]
+    urls = scratch / "urls"
+    urls.write_text("".join(f"{load.url}{request.path}\n" for request in load.requests))
+    return [list_flag, str(urls)]
+
+
 def percentiles(taken: list[float]) -> dict[float, float]:
     """Of latencies in any order, the kept percentiles (nearest rank)."""
     ordered = sorted(taken)

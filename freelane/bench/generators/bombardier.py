@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from freelane.bench.load import TIMEOUT_SECONDS, Load, Sample, first_line
+from freelane.bench.load import TIMEOUT_SECONDS, Load, Sample, first_line, request_flags
 
 NAME = "bombardier"
 
@@ -26,15 +26,8 @@ def command(load: Load, scratch: Path) -> list[str]:
     made += ["-p", "r", "-o", "json"]
     if load.http2:
         made.append("--http2")
-    first = load.requests[0]
-    made += ["-m", first.method]
-    for name, value in first.headers:
-        made += ["-H", f"{name}: {value}"]
-    if first.body:
-        body = scratch / "body"
-        body.write_bytes(first.body)
-        made += ["-f", str(body)]
-    return [*made, load.url + first.path]
+    made += ["-m", load.requests[0].method, *request_flags(load, scratch, "-f")]
+    return [*made, load.url + load.requests[0].path]
 
 
 def read(load: Load, printed: str, scratch: Path) -> Sample:

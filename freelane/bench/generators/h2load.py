@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from freelane.bench.load import Load, Sample, first_line, percentiles, plain_gets
+from freelane.bench.load import Load, Sample, first_line, percentiles, plain_gets, request_flags, target_flags
 
 NAME = "h2load"
 
@@ -29,18 +29,7 @@ def command(load: Load, scratch: Path) -> list[str]:
     made += ["--log-file", str(scratch / "log")]
     if not load.http2:
         made.append("--h1")
-    first = load.requests[0]
-    for name, value in first.headers:
-        made += ["-H", f"{name}: {value}"]
-    if first.body:
-        body = scratch / "body"
-        body.write_bytes(first.body)
-        made += ["-d", str(body)]
-    if len(set(load.requests)) == 1:
-        return [*made, load.url + first.path]
-    urls = scratch / "urls"
-    urls.write_text("".join(f"{load.url}{request.path}\n" for request in load.requests))
-    return [*made, "-i", str(urls)]
+    return [*made, *request_flags(load, scratch, "-d"), *target_flags(load, scratch, "-i")]
 
 
 def read(load: Load, printed: str, scratch: Path) -> Sample:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from freelane.bench.load import TIMEOUT_SECONDS, Load, Sample, first_line, plain_gets
+from freelane.bench.load import TIMEOUT_SECONDS, Load, Sample, first_line, plain_gets, request_flags, target_flags
 
 NAME = "oha"
 # Requests that were under way when time was up are no fault of the server's.
@@ -27,19 +27,8 @@ def command(load: Load, scratch: Path) -> list[str]:
         made += ["-q", f"{load.rate:g}", "--latency-correction"]
     if load.http2:
         made.append("--http2")
-    first = load.requests[0]
-    made += ["-m", first.method]
-    for name, value in first.headers:
-        made += ["-H", f"{name}: {value}"]
-    if first.body:
-        body = scratch / "body"
-        body.write_bytes(first.body)
-        made += ["-D", str(body)]
-    if len(set(load.requests)) == 1:
-        return [*made, load.url + first.path]
-    urls = scratch / "urls"
-    urls.write_text("".join(f"{load.url}{request.path}\n" for request in load.requests))
-    return [*made, "--urls-from-file", str(urls)]
+    made += ["-m", load.requests[0].method, *request_flags(load, scratch, "-D")]
+    return [*made, *target_flags(load, scratch, "--urls-from-file")]
 
 
 def read(load: Load, printed: str, scratch: Path) -> Sample:
