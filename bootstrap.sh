@@ -234,7 +234,10 @@ fill_venv() {
         say "compiling fastcore"
         # Another Cython may write other C, which it does not tell by itself.
         find "$root/fastcore" "$root/adapters" -name "*.c" -delete
-        "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e "$root" \
+        # pip passes no -j on; setuptools reads this file as it reads setup.cfg.
+        printf '[build_ext]\nparallel = %s\n' "$(nproc)" >"$cache/build.cfg"
+        DIST_EXTRA_CONFIG=$cache/build.cfg \
+            "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e "$root" \
             >"$cache/pip.log" 2>&1 || { tail -n 60 "$cache/pip.log" >&2; die "fastcore did not compile (above)"; }
         printf '%s\n' "$needs" >"$venv/freelane-needs"
     else
