@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import decimal
 import enum
+import inspect
 import math
 import uuid
 import warnings
@@ -31,13 +32,14 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import to_json
 
 from freelane.adapters.fastapi.handler import read
-from freelane.adapters.fastapi.responses import field_schema, json_content, serializer, to_json
+from freelane.adapters.fastapi.responses import field_schema, json_content, serializer
 from freelane.adapters.fastapi.shapes import shape_of
 
 # FastAPI has pydantic write its default responses since 0.130.
-WRITES_BYTES = "dump_json" in serialize_response.__kwdefaults__
+WRITES_BYTES = "dump_json" in inspect.signature(serialize_response).parameters
 
 
 class Colour(enum.Enum):
@@ -67,7 +69,7 @@ def outcome(call: Any) -> Any:
 
 
 def by_fastapi(handler: Any, value: Any) -> Any:
-    more = {"dump_json": True} if handler.default_class and WRITES_BYTES else {}
+    more: dict[str, Any] = {"dump_json": True} if handler.default_class and WRITES_BYTES else {}
     field = handler.response_field
     found = asyncio.run(serialize_response(field=field, response_content=value, **handler.dump, **more))
     return found if more else JSONResponse(found).body
@@ -106,7 +108,7 @@ LEAVES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (int | str, st.integers(0, 3) | st.text(max_size=2)),
     (set[int], st.sets(st.integers(0, 9), max_size=3)),
 ]  # fmt: skip
-ODD = st.sampled_from([None, "1", 1, 1.5, True, b"x", "\ud800", [], {}, (1,), object])
+ODD: st.SearchStrategy[Any] = st.sampled_from([None, "1", 1, 1.5, True, b"x", "\ud800", [], {}, (1,), object])
 UNIQUE = iter(range(10**9))
 
 
@@ -118,7 +120,9 @@ def typed(draw: Any, depth: int = 0) -> tuple[Any, st.SearchStrategy[Any]]:
         found, values = draw(st.sampled_from(LEAVES))
         return found, values
     if kind == "model":
-        return draw(modelled(depth))
+        model: tuple[Any, st.SearchStrategy[Any]] = draw(modelled(depth))
+        return model
+    inner: Any
     inner, values = draw(typed(depth + 1))
     if kind == "list":
         return list[inner], st.lists(values, max_size=3)
@@ -159,7 +163,7 @@ def modelled(draw: Any, depth: int = 0) -> tuple[Any, st.SearchStrategy[Any]]:
 @given(st.data())
 def test_generated_models(data: st.DataObject) -> None:
     model, values = data.draw(typed())
-    flags = {f"response_model_{name}": data.draw(st.booleans()) for name in ("exclude_none", "exclude_unset")}
+    flags: dict[str, Any] = {f"response_model_{name}": data.draw(st.booleans()) for name in ("exclude_none", "exclude_unset")}
     flags["response_model_by_alias"] = data.draw(st.sampled_from([True, True, False]))
     if data.draw(st.booleans()):
         flags["response_class"] = JSONResponse
@@ -184,7 +188,7 @@ def reordered(value: Any) -> Any:
     return value
 
 
-FULL = {"id": 1, "name": 'caf\u00e9 "\n\x01\x7f', "price": 1.5, "tags": ["a"]}
+FULL: dict[str, Any] = {"id": 1, "name": 'caf\u00e9 "\n\x01\x7f', "price": 1.5, "tags": ["a"]}
 
 
 @pytest.mark.parametrize("value", [FULL, Item(**FULL), {**FULL, "price": 3}, {**FULL, "more": object()}])

@@ -48,7 +48,7 @@ class Watched(Supervisor):
     """Spawns by the functions of ``turns``, one after the other, then ends."""
 
     def __init__(self, *turns: Callable[[Slot], LaneProcess]) -> None:
-        super().__init__("shop:app", Settings())
+        super().__init__("shop:app", Settings(), None, 0)
         self.turns = list(turns)
         self.failures: list[str] = []
 
@@ -99,7 +99,7 @@ def test_a_slot_is_filled_again_whatever_its_thread_meets(monkeypatch: pytest.Mo
 
 def test_the_watch_of_memory_goes_on(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr("freelane.gil_lane.supervisor.WATCH", 0.001)
-    supervisor = Supervisor("shop:app", Settings(gil_max_rss=1))
+    supervisor = Supervisor("shop:app", Settings(gil_max_rss=1), None, 0)
     asked: list[int] = []
 
     def read_rss() -> int:
@@ -118,7 +118,7 @@ def test_the_watch_of_memory_goes_on(monkeypatch: pytest.MonkeyPatch, caplog: py
 def test_a_process_stays_where_no_thread_can_be_had_for_the_next(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    supervisor = Supervisor("shop:app", Settings())
+    supervisor = Supervisor("shop:app", Settings(), None, 0)
     process = made(supervisor.slots[0])
 
     def refuse(thread: threading.Thread) -> None:

@@ -144,7 +144,8 @@ def shaped(handler: Handler, rest: Callable[[Any, Any], bytes]) -> Callable[[Any
     """``rest``, which gives the JSON of a value of the response model, with a shorter way where the value allows it."""
     flags = {name: handler.dump[name] for name in ("by_alias", "exclude_none", "exclude_unset")}
     schema = field_schema(handler.response_field)
-    write, exponents = (pydantic_text, to_json) if handler.default_class else (library_text, None)
+    write: Callable[..., bytes] = pydantic_text if handler.default_class else library_text
+    exponents = to_json if handler.default_class else None
     shape = None if schema is None else shape_of(schema, handler.dump, lambda *found: write(*found, flags), exponents)
     if shape is None:
         return rest

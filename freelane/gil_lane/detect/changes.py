@@ -158,10 +158,10 @@ class Source:
 
 
 def names_called(node: ast.AST) -> set[str]:
-    found = set()
+    found: set[str] = set()
     for item in ast.walk(node):
         if isinstance(item, ast.Call):
-            found.add(getattr(item.func, "attr", None) or getattr(item.func, "id", ""))
+            found.add(getattr(item.func, "attr", "") or getattr(item.func, "id", ""))
     return found
 
 

@@ -347,7 +347,7 @@ class Scope:
 
     def made(self) -> Iterator[Any]:
         """The classes and functions whose results it gives."""
-        names = {node.id for node in self.nodes if isinstance(node, ast.Return) and isinstance(node.value, ast.Name)}
+        names = {node.value.id for node in self.nodes if isinstance(node, ast.Return) and isinstance(node.value, ast.Name)}
         for node in self.nodes:
             if isinstance(node, ast.Return):
                 value: ast.expr | None = node.value
