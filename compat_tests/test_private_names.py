@@ -26,7 +26,8 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not (name.startswith("__") and name.endswith("__")) and name.strip("_") != ""
 
 
-PUBLIC = ("_asdict", "_fields", "_make", "_replace")  # of named tuples
+# Of named tuples; of Python's own exit stacks, whose interface has nothing for it.
+PUBLIC = ("_asdict", "_fields", "_make", "_replace", "_exit_callbacks")
 
 
 def library(module: str | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,7 +36,9 @@ class ThreadCalls:
     def __init__(self, executor: Any, lane: Any) -> None:
         self.executor = executor
         self.lane = lane
-        self.token = lane.loop.run_until_complete(self.prepare())
+        token = lane.loop.run_until_complete(self.prepare())
+        # Makes this thread one that ``anyio.from_thread`` works on.
+        self.enter = partial(anyio_gate.enter_thread, token, self.scope)
         calls_by_loop[lane.loop] = self
 
     async def prepare(self) -> Any:
@@ -46,10 +49,6 @@ class ThreadCalls:
         # Older releases want a scope for what is called back: one that nobody enters, so that nobody cancels it.
         self.scope = CancelScope() if anyio_gate.BACKEND_APART else None
         return current_token()
-
-    def enter(self) -> None:
-        """Make this thread one that ``anyio.from_thread`` works on."""
-        anyio_gate.enter_thread(self.token, self.scope)
 
     def call(self, function: Callable[..., Any], request: Any, *more: Any) -> Any:
         return self.entered(function, (request, *more), {})
