@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 
 from freelane.bench import processes
-from freelane.bench.client import Answer, ask
+from freelane.bench.answer import Answer
+from freelane.bench.client import ask
 from freelane.bench.contenders import Contender
 from freelane.bench.differences import Agreement, Rules, explain
 from freelane.bench.nature import Nature

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+from freelane.bench.answer import Answer
 from freelane.bench.processes import Running, connect
 from freelane.bench.requests import Request
+from freelane.bench.websocket import converse
 
 TIMEOUT = 30.0
 # An answer is kept whole up to here; streams of events have no end of their own.
@@ -17,29 +19,9 @@ MOST_EVENTS = 20
 EVENT_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A status, headers in their order with names in lower case, and a body; or what went wrong instead."""
-
-    status: int = 0
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    problem: str | None = None
-    messages: tuple[str, ...] | None = None  # of a WebSocket conversation, its close included
-
-    def values(self, name: str) -> list[str]:
-        return [value for have, value in self.headers if have == name]
-
-    @property
-    def failed(self) -> bool:
-        return self.problem is not None or self.status >= 400
-
-
 def ask(running: Running, request: Request) -> Answer:
     """Never raises for what the contender does: a broken connection is an answer too."""
     if request.websocket:
-        from freelane.bench.websocket import converse
-
         return converse(running, request)
     connection = connect(running.url, timeout=TIMEOUT)
     try:

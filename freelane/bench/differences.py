@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from freelane.bench.client import Answer
+from freelane.bench.answer import Answer
 from freelane.bench.nature import MISSING, NOT_JSON, parsed, places, text_of
 from freelane.bench.requests import Request
 

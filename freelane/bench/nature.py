@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from freelane.bench.client import Answer
+from freelane.bench.answer import Answer
 
 WORDS = re.compile(r"([\w-]+)")
 # The server's own, on this connection only (RFC 9110, 7.6.1 and 10.2.4; RFC 9112, 6).

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from freelane.bench.client import Answer, ask
+from freelane.bench.answer import Answer
+from freelane.bench.client import ask
 from freelane.bench.contenders import ContenderFailed
 from freelane.bench.processes import Running
 from freelane.bench.requests import Request

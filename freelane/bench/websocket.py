@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from freelane.bench.client import Answer
+from freelane.bench.answer import Answer
 from freelane.bench.processes import Running
 from freelane.bench.requests import Request
 from freelane.errors import ConfigError
