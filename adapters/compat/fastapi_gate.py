@@ -77,6 +77,7 @@ ROUTING = (
     "fastapi.routing:get_route_path",
 )
 ENDPOINT = (
+    *starlette_gate.REQUEST,
     "fastapi.dependencies.utils:_solve_generator",
     "fastapi.dependencies.utils:request_body_to_args",
     "fastapi.dependencies.utils:request_params_to_args",

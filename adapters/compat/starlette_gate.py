@@ -38,7 +38,8 @@ ROUTING = (
     "starlette.routing:Router.app",
     "starlette.routing:get_route_path",
 )
-ENDPOINT = ("starlette.routing:Request", "starlette.routing:wrap_app_handling_exceptions")
+REQUEST = ("starlette.requests:HTTPConnection.__init__", "starlette.requests:Request.__init__")
+ENDPOINT = (*REQUEST, "starlette.routing:Request", "starlette.routing:wrap_app_handling_exceptions")
 THREADS = ("anyio.to_thread:run_sync", "starlette.concurrency:run_in_threadpool")
 DISPATCH = (
     "starlette.middleware.base:BaseHTTPMiddleware.__call__",

@@ -123,7 +123,9 @@ def is_own(value: Any) -> bool:
         return value.__name__ in PACKAGES
     if isinstance(value, type):
         return find_optional(f"{value.__module__}:{value.__qualname__}") is value and value.__module__.split(".")[0] in PACKAGES
-    return type(value) is FunctionType and (value in supplied or value.__code__.co_filename.startswith(homes()))
+    if any(value is known for known in supplied):
+        return True
+    return type(value) is FunctionType and value.__code__.co_filename.startswith(homes())
 
 
 def made_in(function: Any, module: str, qualname: str) -> bool:

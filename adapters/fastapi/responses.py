@@ -61,8 +61,7 @@ def renderer(handler: Handler, endpoint_context: Callable[[Any], Any]) -> Render
             return value
         if injected is None and background is None and content is not None and headers is not None:
             body = content(request, value)
-            length = str(len(body)).encode("latin-1")
-            return Ready(status_code or 200, [(b"content-length", length), headers], body)
+            return Ready(status_code or 200, [(b"content-length", b"%d" % len(body)), headers], body)
         solved = SimpleNamespace(background_tasks=background, response=injected or NOTHING)
         arguments = response_arguments(status_code=status_code, solved_result=solved)
         response = response_class(serialize(request, value), **arguments)

@@ -17,7 +17,7 @@ from freelane.adapters import registry
 from freelane.adapters.compat import anyio_gate, free_threading, starlette_gate, versions
 from freelane.adapters.lane_route import Run
 from freelane.adapters.route_model import RouteEntry, RouteTable, Served
-from freelane.adapters.starlette import json_render, lane, stack, threads
+from freelane.adapters.starlette import lane, responses, stack, threads
 from freelane.adapters.starlette.describe import served
 from freelane.adapters.starlette.direct import Direct
 from freelane.adapters.starlette.plan import Entry
@@ -33,7 +33,7 @@ built_on: list[tuple[Callable[[Any], bool], Callable[[Any], Reader]]] = []
 def reader_for(app: Any) -> Reader:
     """What reads an app of Starlette's kind. Raises NotKnown for a release of its framework that cannot be compiled."""
     versions.require("starlette", starlette_gate.PRIVATE)
-    json_render.install()
+    responses.install()
     for knows, reader in built_on:
         if knows(app):
             return reader(app)

@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.compat.starlette_private import wrap_app_handling_exceptions
+from freelane.adapters.starlette.endpoint import Endpoint
 from freelane.adapters.starlette.layers import Stack
 from freelane.adapters.starlette.plan import ASGIApp, Closing, Delegate, Entry, Later, Plan
 from freelane.adapters.starlette.threads import ThreadCalls, as_awaited, thread_name
@@ -26,7 +27,8 @@ from freelane.fastcore.asgi.http import HTTPExchange
 # What sends a plain response, unless a tool has put itself in its place.
 OWN_CALL = versions.own(starlette_gate.RESPONSE)
 
-Answer = Callable[[HTTPExchange], Awaitable[None]]
+# None, or what answers once it is awaited.
+Answer = Callable[[HTTPExchange], Awaitable[None] | None]
 Serve = Callable[[HTTPExchange, bytes | None], ASGIApp | None]
 
 # What calls background tasks, likewise.
@@ -53,12 +55,11 @@ class Answers:
         if layers.is_empty:
             return answer
 
-        async def admitted(exchange: HTTPExchange) -> None:
+        def admitted(exchange: HTTPExchange) -> Awaitable[None] | None:
             if layers.admit(exchange.scope):
                 exchange.leaving = layers.leave
-                await answer(exchange)
-            else:
-                await self.go_behind(exchange, entry.app)
+                return answer(exchange)
+            return self.go_behind(exchange, entry.app)
 
         return admitted
 
@@ -83,49 +84,11 @@ class Answers:
 
     def answer(self, entry: Entry) -> Answer:
         """For the loop lane."""
-        plan, go_behind = entry.plan, self.go_behind
-        call: Any = self.on_loop(plan)
+        plan = entry.plan
+        call = self.on_loop(plan)
         if call is None:
             return self.through_layers(entry)
-        reads, opens = plan.body, plan.opened
-
-        async def answer(exchange: HTTPExchange) -> None:
-            nonlocal call
-            if type(call) is Later:
-                call = call.made()
-            arguments: tuple[Any, ...] = ()
-            if reads:
-                try:
-                    body = await exchange.body()
-                except ConnectionError:
-                    # The framework finds the same when it reads.
-                    await go_behind(exchange, entry.app)
-                    return
-                # For whoever reads it later: the framework's own path, or a handler of what is raised.
-                exchange.take_body(body)
-                arguments = (body,)
-            request: Any = Request(exchange.scope, exchange.receive, exchange.send)
-            opened = None if opens is None else opens()
-            if opened is not None:
-                arguments = (opened, *arguments)
-            try:
-                response = await call(request, *arguments)
-            except Delegate:
-                rest = entry.app
-            except BaseException as exc:
-                rest = Outcome(request, error=await opened.afail(exc) if opened else exc).go_on
-            else:
-                if is_plain(response) and exchange.respond_now(response.status_code, response.raw_headers, response.body):
-                    left = await opened.aclose(None) if opened else None
-                    if left is None:
-                        return
-                    exchange.drop_messages()
-                    rest = Outcome(request, response, left).go_on
-                else:
-                    rest = Outcome(request, response, opened=opened).go_on
-            await go_behind(exchange, rest)
-
-        return answer
+        return EndpointAnswer(call, plan.body, plan.opened, self.go_behind, entry.app)
 
     def on_loop(self, plan: Plan) -> Callable[..., Awaitable[Any]] | None:
         """The plan's call as a coroutine function."""
@@ -199,6 +162,55 @@ class Answers:
             return Outcome(request, response, left).go_on
 
         return serve
+
+
+class EndpointAnswer(Endpoint):
+    """``go_behind(exchange, app)`` runs ``app`` behind the app's layers, ``app`` is the framework's own for the route."""
+
+    def __init__(self, call: Any, reads: bool, opens: Any, go_behind: Callable[..., Awaitable[None]], app: ASGIApp) -> None:
+        self.go_behind = go_behind
+        self.app = app
+
+    async def read(self, exchange: HTTPExchange) -> None:
+        try:
+            body = await exchange.body()
+        except ConnectionError:
+            # The framework finds the same when it reads.
+            await self.go_behind(exchange, self.app)
+            return
+        # For whoever reads it later: the framework's own path, or a handler of what is raised.
+        exchange.take_body(body)
+        left = self(exchange)
+        if left is not None:
+            await left
+
+    async def wait(self, exchange: HTTPExchange, request: Any, opened: Any, awaitable: Awaitable[Any]) -> None:
+        try:
+            response = await awaitable
+        except Delegate:
+            await self.delegate(exchange)
+        except BaseException as exc:
+            await self.fail(exchange, request, opened, exc)
+        else:
+            left = self.finish(exchange, request, opened, response)
+            if left is not None:
+                await left
+
+    async def close(self, exchange: HTTPExchange, request: Any, opened: Any, response: Any) -> None:
+        left = await opened.aclose(None)
+        if left is not None:
+            exchange.drop_messages()
+            await self.go_behind(exchange, Outcome(request, response, left).go_on)
+
+    async def respond(self, exchange: HTTPExchange, request: Any, opened: Any, response: Any) -> None:
+        await self.go_behind(exchange, Outcome(request, response, opened=opened).go_on)
+
+    async def fail(self, exchange: HTTPExchange, request: Any, opened: Any, error: BaseException) -> None:
+        left = await opened.afail(error) if opened else error
+        await self.go_behind(exchange, Outcome(request, error=left).go_on)
+
+    async def delegate(self, exchange: HTTPExchange) -> None:
+        await self.go_behind(exchange, self.app)
 
 
 def is_plain(response: Any) -> bool:

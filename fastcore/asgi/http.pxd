@@ -8,7 +8,7 @@ cdef class HTTPExchange(RequestBody):
     # by `respond_now` and let it go, or hand it to the loop (`lane.post`) and touch it no more; all
     # else (receive, send, tasks, what Granian calls back) is the loop's thread alone.
     cdef public object app
-    # An async function of this exchange that answers in the app's place, or None.
+    # A function of this exchange that answers in the app's place, and returns what must be awaited or None; or None.
     cdef public object answer
     # What a whole response goes through at its end: (scope, status, headers, body) -> headers,
     # body, or None for one that must go another way; or None.

@@ -13,7 +13,7 @@ def waker(waiter: asyncio.Future[None]) -> Callable[[object], None]: ...
 @disjoint_base
 class HTTPExchange(RequestBody):
     app: Any
-    answer: Callable[[HTTPExchange], Awaitable[None]] | None
+    answer: Callable[[HTTPExchange], Awaitable[None] | None] | None
     leaving: Callable[[Any, int, list[tuple[bytes, bytes]], bytes], tuple[list[tuple[bytes, bytes]], bytes] | None] | None
     task: asyncio.Task[None] | None
     watcher: Any

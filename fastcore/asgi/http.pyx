@@ -92,7 +92,9 @@ cdef class HTTPExchange(RequestBody):
             if self.answer is None:
                 result = await self.app(self.scope, self.receive, self.send)
             else:
-                result = await self.answer(self)
+                result = self.answer(self)
+                if result is not None:
+                    result = await result
         except BaseException as exc:
             if not (self.overdue and isinstance(exc, asyncio.CancelledError)):
                 gateway.log_error("Exception in ASGI application\n", exc)

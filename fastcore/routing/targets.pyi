@@ -11,13 +11,13 @@ from freelane.fastcore.routing.guard import Guard
 class ASGITarget(Target):
     constants: dict[str, Any]
     fresh: dict[str, dict[str, Any]] | None
-    answer: Callable[[HTTPExchange], Awaitable[None]]
+    answer: Callable[[HTTPExchange], Awaitable[None] | None]
     answer_here: Callable[[HTTPExchange, bytes | None], Any] | None
     def __new__(
         cls,
         guard: Guard | None,
         constants: dict[str, Any],
-        answer: Callable[[HTTPExchange], Awaitable[None]],
+        answer: Callable[[HTTPExchange], Awaitable[None] | None],
         answer_here: Callable[[HTTPExchange, bytes | None], Any] | None = None,
         *,
         fresh: dict[str, dict[str, Any]] | None = None,

@@ -9,7 +9,7 @@ from freelane.fastcore.routing.guard cimport Guard
 cdef class ASGITarget(Target):
     """Answers through an exchange whose scope has what the app's routing would have left in it.
 
-    - ``answer(exchange)``: a coroutine function for the loop lane.
+    - ``answer(exchange)``: for the loop lane, in the request's task; returns None, or what the task has to await.
     - ``answer_here(exchange, body)``: for the free lane, where it is given: answers on the calling
       thread and returns None, or returns the ASGI app that answers on the loop instead.
 
