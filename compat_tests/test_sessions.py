@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
 import shutil
 import subprocess
@@ -15,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.servers import Running, freelane, serve
+from freelane.adapters.compat import free_threading
 
-pytest.importorskip("sqlalchemy")
+sqlalchemy = pytest.importorskip("sqlalchemy")
 pytestmark = pytest.mark.thread_unsafe(reason="starts threads of its own")
 
 CLIENTS, EACH = 32, 3
@@ -124,3 +126,17 @@ def test_32_threads_with_a_transaction_for_each_request(running: Running) -> Non
         time.sleep(0.05)
     connection.close()
     assert found == (200, {"notes": 100 + CLIENTS * EACH, "out": 1})
+
+
+def test_statements_keep_their_cache_key_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache_key = importlib.import_module("sqlalchemy.sql.cache_key")
+    kind = cache_key.MemoizedHasCacheKey
+    expected = sqlalchemy.select(sqlalchemy.column("a")).where(sqlalchemy.column("b") == 1)._generate_cache_key()
+    assert free_threading.memoize_statements_unnamed()
+    statement = sqlalchemy.select(sqlalchemy.column("a")).where(sqlalchemy.column("b") == 1)
+    assert statement._generate_cache_key() == expected
+    assert statement._generate_cache_key() is statement._generate_cache_key()
+    assert "_generate_cache_key" in statement._memoized_keys
+    assert "_generate_cache_key" not in vars(statement.where(sqlalchemy.column("c") == 1))
+    monkeypatch.setattr(kind, "_generate_cache_key", lambda self: None)
+    assert not free_threading.memoize_statements_unnamed()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import queue
+import sys
 import sysconfig
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,9 @@ FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 ANYIO = "anyio._backends._asyncio"
 FASTAPI = "fastapi.dependencies.utils"
+CACHE_KEY = "sqlalchemy.sql.cache_key"
+# What SQLAlchemy's memoizing decorator does with the method, its object and the result.
+MEMOIZES = frozenset({"__name__", "__doc__", "__dict__", "_memoized_keys"})
 # What anyio's worker threads may ask of their queue, of all that a queue.Queue has.
 ASKED = frozenset({"get", "put_nowait", "task_done"})
 OFFERED = frozenset(name for name in vars(queue.Queue) if not name.startswith("_"))
@@ -94,3 +98,34 @@ def open_generators_at_once() -> bool:
             module[name] = unwrapped(known, make)
         done = done and getattr(module.get(name), "replaces", None) is known
     return done
+
+
+def memoize_statements_unnamed() -> bool:
+    """Spare SQLAlchemy a function with a name and docstring for every statement. Returns whether it is so.
+
+    Its cache key is kept as a function that returns it; naming that stops every thread, twice.
+    """
+    module = sys.modules.get(CACHE_KEY)
+    holder = getattr(module, "MemoizedHasCacheKey", None)
+    method = vars(holder).get("_generate_cache_key") if holder is not None else None
+    if hasattr(method, "replaces"):
+        return True
+    code = getattr(method, "__code__", None)
+    if code is None or code.co_freevars != ("fn",) or set(code.co_names) != MEMOIZES:
+        return False
+    holder._generate_cache_key = unnamed(method.__closure__[0].cell_contents)  # type: ignore[union-attr]
+    return True
+
+
+def unnamed(method: Callable[..., Any]) -> Callable[..., Any]:
+    """SQLAlchemy's ``HasMemoized.memoized_instancemethod``, but for the name and docstring of what it keeps."""
+
+    @functools.wraps(method)
+    def oneshot(self: Any, *args: Any, **more: Any) -> Any:
+        result = method(self, *args, **more)
+        self.__dict__[method.__name__] = lambda *args, **more: result
+        self._memoized_keys |= {method.__name__}
+        return result
+
+    oneshot.replaces = method  # type: ignore[attr-defined]
+    return oneshot

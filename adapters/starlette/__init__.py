@@ -107,6 +107,7 @@ class StarletteAdapter(registry.Adapter):
     def adapt(self, app: Any, executor: Any = None, lane: Any = None) -> AdaptedStarlette:
         if free_threading.FREE_THREADED:
             free_threading.park_anyio_threads()
+            free_threading.memoize_statements_unnamed()
         own = executor is not None and not anyio_gate.obstacle()
         return AdaptedStarlette(app, threads.ThreadCalls(executor, lane) if own else None)
 
