@@ -60,22 +60,33 @@ def postgresql(directory: Path) -> Iterator[str]:
         shutil.rmtree(home)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    directory = tmp_path_factory.mktemp("database")
-    if request.param == "sqlite":
-        with serve(
-            freelane(), "benchmarks.apps.sessions:app", env={"DATABASE_URL": f"sqlite:///{directory}/notes.db"}
-        ) as found:
-            yield found
-        return
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL that the apps take turns with."""
     if not BINARIES or not shutil.which("setpriv") or not has_psycopg():
         pytest.skip("PostgreSQL, setpriv or psycopg is not installed")
+    directory = tmp_path_factory.mktemp("database")
     try:
         shutil.chown(directory, "postgres")
     except (LookupError, PermissionError):
         pytest.skip("only root can start PostgreSQL as another user")
-    with postgresql(directory) as url, serve(freelane(), "benchmarks.apps.sessions:app", env={"DATABASE_URL": url}) as found:
+    with postgresql(directory) as url:
+        yield url
+
+
+KINDS = ["sessions on sqlite", "sessions_model on sqlite", "sessions on postgresql", "sessions_async on postgresql"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    app, _, kind = request.param.partition(" on ")
+    if app == "sessions_model":
+        pytest.importorskip("sqlmodel")
+    if kind == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('database')}/notes.db"
+    else:
+        url = request.getfixturevalue("database")
+    with serve(freelane(), f"benchmarks.apps.{app}:app", env={"DATABASE_URL": url}) as found:
         yield found
 
 
