@@ -172,9 +172,10 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_worn_out_processes_are_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", ["--limit-max-requests 50 --limit-max-requests-jitter 5", "--limit-max-rss 1"])
+def test_worn_out_processes_are_replaced(tmp_path: Path, limit: str) -> None:
     write(tmp_path, "one")
-    with running(tmp_path, "shop:app", "--limit-max-requests", "50", "--limit-max-requests-jitter", "5") as server:
+    with running(tmp_path, "shop:app", *limit.split()) as server:
         with Load(server, 2) as load:
             seen = {server.process.pid}
 

@@ -78,6 +78,8 @@ class Server:
             self.announce = lambda line: self.succeed(line)
             return self.serve(listener, list(range(settings.loops)))
         workers = 1 if settings.reload else settings.workers
+        if workers < settings.workers:
+            logger.warning('"workers" flag is ignored when reloading is enabled.')
         listener = sockets.bind(settings, workers * settings.loops)
         try:
             if settings.reload and self.target is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from freelane.gil_lane import gil_watch
 from freelane.server import logs
+from freelane.server.access_lines import own_way
 from freelane.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def make_observer(settings: Settings, rsgi: bool, recorder: Recorder | None = No
     if recorder is not None:
         parts.append(recorder.observe)
     if settings.access_log:
-        parts.append(log if settings.plain_access_log else log_more)
+        parts.append(plain_log() if settings.plain_access_log else log_more)
     if settings.show_lanes:
         parts.append(lane_headers(rsgi))
     if not parts:
@@ -57,8 +58,17 @@ def make_observer(settings: Settings, rsgi: bool, recorder: Recorder | None = No
     return observe
 
 
-def log(scope: Any, status: int, headers: list[Any]) -> None:
-    logs.log_access(scope, status)
+def plain_log() -> Observer:
+    """uvicorn's line: by way of its logger where somebody has changed that."""
+    lines = own_way(logs.access)
+
+    def log(scope: Any, status: int, headers: list[Any]) -> None:
+        if lines is not None and scope["type"] == "http" and lines.plain():
+            lines.write(scope, status)
+        else:
+            logs.log_access(scope, status)
+
+    return log
 
 
 def log_more(scope: Any, status: int, headers: list[Any]) -> None:
