@@ -151,7 +151,13 @@ class Inspection:
             for entry, verdict in zip(table.entries, verdicts)
         ]
         report = Report(found + foreign, routes, everywhere.chain, startup.chain, self.foreign)
-        return report if self.elsewhere else replace(report, together=self.together(report, table, reach))
+        if self.elsewhere:
+            return report
+        try:
+            together = self.together(report, table, reach)
+        except Exception as exc:  # source of some kind that nobody thought of
+            together = [f"what cannot be read ({type(exc).__name__}: {exc})"]
+        return replace(report, together=together)
 
     def together(self, report: Report, table: RouteTable, reach: Reach) -> list[str]:
         """Why the routes that need the GIL may not run apart from the rest; empty where they may, or where there are none."""

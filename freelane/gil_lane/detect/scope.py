@@ -90,6 +90,8 @@ class Scope:
         self.names: dict[str, Value] = {}
         # What the object that it makes is given.
         self.given: dict[str, Value] = {}
+        # What expressions were found to be, until a name is found to be more.
+        self.values: dict[ast.AST, Value] = {}
         self.bind_parameters()
         for node in self.nodes:
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
@@ -98,10 +100,12 @@ class Scope:
             self.names.pop(name, None)
         for _ in range(3):  # names that stand for other names
             before = dict(self.names)
+            self.values.clear()
             for node in self.nodes:
                 self.bind(node)
             if self.names == before:
                 break
+        self.values.clear()
 
     def bind_parameters(self) -> None:
         args = self.function.args
@@ -237,6 +241,14 @@ class Scope:
     # What expressions may be.
 
     def value(self, node: ast.AST | None) -> Value:
+        if node is None:
+            return FRESH
+        found = self.values.get(node)
+        if found is None:
+            found = self.values[node] = self.find_value(node)
+        return found
+
+    def find_value(self, node: ast.AST) -> Value:
         if isinstance(node, ast.Name):
             return self.lookup(node.id)
         if isinstance(node, ast.Attribute):
