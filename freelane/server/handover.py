@@ -114,6 +114,8 @@ class HandOver:
     def watch(self, process: Process) -> None:
         """Until the process has ended. Once it serves this one has nothing more to do."""
         while data := receive(process.sock):
+            if b"renew" in data:
+                self.again = True
             if b"ready" in data and not process.served:
                 process.served = True
                 if not self.taken:
