@@ -41,8 +41,8 @@ Version 1. Integers are little-endian: both ends are on one machine. Grammar (RF
     blobN      = length *OCTET        ; length is uN
 
 END ends a body or a message; SOON says that one BODY with the whole response body follows.
-A message of several parts has TEXT on each. A stream begins with a REQUEST or ROUTE of a number not used before on
-the connection, and is over when both bodies have ended, with CLOSE, RAISED or RESET; frames of
+A message of several parts has TEXT on each. A stream begins with a REQUEST or ROUTE of a number
+not used before on the connection, and is over when both bodies have ended, with CLOSE, RAISED or RESET; frames of
 a stream that is over are ignored.
 
 Flow control: BODY and MESSAGE frames use up credit, their heads included, WINDOW bytes to
@@ -54,7 +54,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 VERSION = 1
-READY, FAILED, REQUEST, RESPONSE, BODY, ACCEPT, MESSAGE, CLOSE, CREDIT, RESET, PING, PONG, GOAWAY, ROUTE, SCOPE, RAISED = range(1, 17)
+READY, FAILED, REQUEST, RESPONSE, BODY, ACCEPT, MESSAGE, CLOSE, CREDIT, RESET, PING, PONG, GOAWAY = range(1, 14)
+ROUTE, SCOPE, RAISED = range(14, 17)
 END, TEXT, SOON = 1, 2, 2
 
 # Bytes.
