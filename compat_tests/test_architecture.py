@@ -66,7 +66,7 @@ def test_exit_codes_are_defined_in_one_place() -> None:
 
 def imports(path: Path, known: set[str]) -> set[str]:
     """The modules of ours that one imports, inside functions too."""
-    found = set()
+    found: set[str] = set()
     tree = ast.parse(path.read_text())
     tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))]
     for node in ast.walk(tree):

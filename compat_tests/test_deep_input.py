@@ -166,7 +166,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
 @pytest.mark.parametrize("name", CASES)
 def test_same_answer(servers: tuple[Server, Server], name: str) -> None:
     path, body, headers = CASES[name]
-    options = {key.replace("-", "_"): value for key, value in headers.items()}
+    options: dict[str, Any] = {key.replace("-", "_"): value for key, value in headers.items()}
     for lane in lanes(path):
         expected, got = (ask(server, f"/{lane}/{path}", "POST", body, **options) for server in servers)
         assert (got.status, got.body) == (expected.status, expected.body), lane

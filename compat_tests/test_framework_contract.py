@@ -15,6 +15,7 @@ from types import ModuleType
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -86,7 +87,12 @@ def test_an_anyio_that_is_not_known_keeps_its_threads(monkeypatch: pytest.Monkey
     monkeypatch.setitem(known.KNOWN, "anyio", other)
     versions.changed_functions.cache_clear()
     names: list[str] = []
-    app = Starlette(routes=[Route("/", lambda request: names.append(threading.current_thread().name) or Response())])
+
+    def endpoint(request: Request) -> Response:
+        names.append(threading.current_thread().name)
+        return Response()
+
+    app = Starlette(routes=[Route("/", endpoint)])
     server = Server(app)
     try:
         assert server.ask("GET", "/").status == 200

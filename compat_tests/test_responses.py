@@ -36,6 +36,12 @@ class WithHeaders(Response):
         super().init_headers({"x-own": "1", **(headers or {})})
 
 
+def base_on_json(content: Any) -> JSONResponse:
+    made = JSONResponse.__new__(JSONResponse)
+    Response.__init__(made, content)
+    return made
+
+
 MADE: dict[str, Callable[[], Response]] = {
     "json": lambda: JSONResponse({"a": [1, 2.5, None, True, 'caf\u00e9 "\n\x01\x7f']}),
     "json, odd": lambda: JSONResponse({1: Text("x"), "y": (1e16, 1e-5, 2**70)}),
@@ -50,7 +56,7 @@ MADE: dict[str, Callable[[], Response]] = {
     "json, type": lambda: JSONResponse([], media_type="application/problem+json"),
     "json, task": lambda: JSONResponse([], background=BackgroundTask(print)),
     "json, bad status": lambda: JSONResponse([], status_code=None),  # type: ignore[arg-type]
-    "base on json": lambda: (made := JSONResponse.__new__(JSONResponse), Response.__init__(made, {"a": 1}))[0],
+    "base on json": lambda: base_on_json({"a": 1}),
     "text": lambda: PlainTextResponse("caf\u00e9"),
     "text, surrogate": lambda: PlainTextResponse("\ud800"),
     "text, bytes": lambda: PlainTextResponse(b"x"),
@@ -98,7 +104,12 @@ def test_made_alike(name: str, both: Callable[[bool], None]) -> None:
 
 def test_takes_the_short_way(monkeypatch: pytest.MonkeyPatch, both: Callable[[bool], None]) -> None:
     encoders: list[Any] = []
-    monkeypatch.setattr(json.JSONEncoder, "encode", lambda self, value: encoders.append(value) or "")
+
+    def encode(encoder: json.JSONEncoder, value: Any) -> str:
+        encoders.append(value)
+        return ""
+
+    monkeypatch.setattr(json.JSONEncoder, "encode", encode)
     assert JSONResponse({"a": 1}).body == b'{"a":1}'
     assert not encoders
 

@@ -80,8 +80,8 @@ cdef class Reader:
     cdef list pairs(self):
         cdef list made = []
         cdef bytes name
-        cdef uint32_t count = self.number(2), i
-        for i in range(count):
+        cdef uint32_t count = self.number(2), _
+        for _ in range(count):
             name = self.blob(2)
             made.append((name, self.blob(4)))
         return made
@@ -99,7 +99,7 @@ def decode_request(bytes payload not None, scope, dict state not None):
     """
     cdef Reader reader = Reader(payload)
     cdef uint32_t websocket = reader.number(1)
-    cdef uint32_t version = reader.number(1), count, i
+    cdef uint32_t version = reader.number(1), count, _
     cdef str method
     cdef list names
     if websocket > 1 or version >= len(VERSIONS):
@@ -124,7 +124,7 @@ def decode_request(bytes payload not None, scope, dict state not None):
     scope["state"] = state.copy()
     count = reader.number(2)
     names = []
-    for i in range(count):
+    for _ in range(count):
         names.append(reader.text(2))
     denial = reader.number(1)
     if websocket:

@@ -299,7 +299,6 @@ cdef class Snapshot:
 
     cdef int convert_in_order(self, str path, list notes, int limit, bint won) except -1:
         """Let a convertor raise here where Starlette's loop would have met it."""
-        cdef Py_ssize_t[1] nothing
         cdef Py_ssize_t* spans
         cdef int index, at, i
         cdef list bounds
@@ -377,6 +376,7 @@ cdef class Router:
         with self.lock:
             old = self.routes
             self.routes = empty
+        del old  # freeing them may run anything: not under the lock
 
     def publish(self):
         cdef Snapshot made
@@ -388,11 +388,12 @@ cdef class Router:
             routes = tuple(self.routes)
         # built outside the lock, since building runs Python and so, now and then, the collector
         made = publishable(routes, self.order == "first")
-        old = cell_get(self.cell)  # outlives the lock: freeing it may run anything
+        old = cell_get(self.cell)
         with self.lock:
             if ticket > self.published:  # else a later publication overtook this one
                 cell_set(self.cell, made)
                 self.published = ticket
+        del old  # freeing it may run anything: not under the lock
         return made
 
     def snapshot(self):

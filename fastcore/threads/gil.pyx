@@ -1,6 +1,7 @@
 # cython: language_level=3, freethreading_compatible=True
 """Undo ``-X gil=0`` in a running interpreter (PEP 703): what an app loads decides, and that is known only once it is loaded."""
 
+import importlib
 import sys
 import warnings
 
@@ -23,5 +24,5 @@ def turn_on():
     if not sys._is_gil_enabled() and permit():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whoever calls this says why
-            import freelane.fastcore.threads.gil_switch
+            importlib.import_module("freelane.fastcore.threads.gil_switch")
     return sys._is_gil_enabled()

@@ -7,7 +7,6 @@ the first post of a batch does; while the loop is busy draining, posts are free.
 import contextvars
 
 
-
 cdef class LoopQueue:
     """A queue in front of one ``asyncio`` loop.
 
