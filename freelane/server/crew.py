@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import threading
 from collections.abc import Callable, Sequence
 
@@ -92,7 +93,9 @@ class Member:
 
     def start(self, crew: Crew) -> None:
         """Run startup on the thread. Raises what that raises."""
-        self.thread = threading.Thread(target=self.run, args=(crew,), name=f"freelane-worker-{self.worker.number}")
+        # A thread inherits what the import set from CPython 3.14 on only.
+        context = contextvars.copy_context()
+        self.thread = threading.Thread(target=context.run, args=(self.run, crew), name=f"freelane-worker-{self.worker.number}")
         self.thread.start()
         wait(self.started)
         if self.error is not None:
