@@ -364,7 +364,7 @@ KEYS = {
 
 @pytest.mark.parametrize("kind", KEYS)
 def test_private_keys_of_every_usual_form(directory: Path, kind: str) -> None:
-    if "PKCS#1, enc" in kind:
+    if "encrypted" in kind:
         pytest.importorskip("cryptography")
     password = ["-passin", "pass:secret"] if "encrypted" in kind else []
     for words in (
@@ -384,6 +384,23 @@ def test_private_keys_of_every_usual_form(directory: Path, kind: str) -> None:
         context = ssl.create_default_context(cafile=str(directory / "cert.pem"))
         answer = httpx.get(f"https://127.0.0.1:{server.port}/release", verify=context)
         assert answer.text == "released", server.output()
+
+
+def test_an_encrypted_key_that_nothing_here_reads(directory: Path) -> None:
+    """Granian would abort."""
+    for words in (
+        KEYS["PKCS#8, encrypted"].split(),
+        "openssl req -x509 -new -key key.pem -passin pass:secret -subj /CN=localhost -out cert.pem".split(),
+    ):
+        subprocess.run(words, cwd=directory, check=True, capture_output=True)
+    hidden = directory / "hidden"
+    (hidden / "cryptography").mkdir(parents=True)
+    (hidden / "cryptography" / "__init__.py").write_text("raise ImportError")
+    done = command(
+        "run", "main:app", "--ssl-certfile", "cert.pem", "--ssl-keyfile", "key.pem", "--ssl-keyfile-password", "secret",
+        cwd=directory, env={**os.environ, "PYTHONPATH": str(hidden)},
+    )  # fmt: skip
+    assert done.returncode == 2 and "openssl pkcs8 -topk8 -nocrypt -in key.pem" in done.stderr
 
 
 def command(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:

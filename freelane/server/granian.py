@@ -138,7 +138,6 @@ class TLS:
 
     cert: str | None = None
     key: str | None = None
-    password: str | None = None
     protocol_min: str = "tls1.3"
     ca: str | None = None
     client_verify: bool = False
@@ -214,7 +213,7 @@ def serve(
         tls.cert is not None,
         tls.cert,
         tls.key,
-        tls.password,
+        None,
         tls.protocol_min,
         tls.ca,
         [],

@@ -125,7 +125,7 @@ class Worker:
         if Front.wanted(settings):
             arrive = None if self.recorder is None else self.recorder.arrive
             schedule = Front(schedule, settings, self.rsgi, runtime.running, self.ending, self.renew, arrive)
-        key = private_key(settings) if settings.tls else PrivateKey(None, None)
+        key = private_key(settings) if settings.tls else PrivateKey(None)
         options = granian.WorkerOptions(
             threads=min(runtime.executor.cores, settings.threads) + RESERVE if runtime.direct else 1,
             backpressure=CONNECTIONS,
@@ -134,7 +134,6 @@ class Worker:
             tls=granian.TLS(
                 settings.ssl_certfile,
                 key.path,
-                key.password,
                 "tls1.2",
                 settings.ssl_ca_certs,
                 settings.ssl_client_verify or settings.ssl_cert_reqs == 2,

@@ -64,10 +64,9 @@ def has_key(pem: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """What Granian is given: a path, and a password where the key needs one. ``fd`` holds a key that no file has."""
+    """The path that Granian is given; ``fd`` holds a key that no file has."""
 
     path: str | None
-    password: str | None
     fd: int | None = None
 
     def close(self) -> None:
@@ -76,30 +75,28 @@ class PrivateKey:
 
 
 def private_key(settings: Settings) -> PrivateKey:
-    """The key, decrypted in memory where Granian cannot do that. Raises ConfigError."""
-    path, password = settings.ssl_keyfile or settings.ssl_certfile, settings.ssl_keyfile_password
+    """The key, decrypted in memory: Granian aborts on what OpenSSL encrypts. Raises ConfigError."""
+    path = settings.ssl_keyfile or settings.ssl_certfile
     assert path is not None
     pem = read(path)
     if b"ENCRYPTED" not in pem:
-        return PrivateKey(path, None)  # OpenSSL, too, does not mind a password that nothing needs
+        return PrivateKey(path)  # OpenSSL, too, does not mind a password that nothing needs
     try:
         if not hasattr(os, "memfd_create"):
             raise ImportError
         from cryptography.hazmat.primitives import serialization
     except ImportError:
-        if PKCS8 in pem:
-            return PrivateKey(path, password)
         raise ConfigError(
-            f"the private key in '{path}' is encrypted in the traditional form, which needs Linux and cryptography: "
-            f"pip install 'freelane[standard]', or convert it: openssl pkcs8 -topk8 -in {path} -out key.pem"
+            f"the private key in '{path}' is encrypted, which needs Linux and cryptography: pip install 'freelane[standard]', "
+            f"or write it without a password: openssl pkcs8 -topk8 -nocrypt -in {path} -out key.pem"
         ) from None
     begin = min(pem.find(mark) for mark in (PKCS8, *TRADITIONAL) if mark in pem)
     end = pem.index(b"-----", pem.index(b"-----END", begin) + 8) + 5
     try:
-        key = serialization.load_pem_private_key(pem[begin:end] + b"\n", (password or "").encode())
+        key = serialization.load_pem_private_key(pem[begin:end] + b"\n", (settings.ssl_keyfile_password or "").encode())
     except (ValueError, TypeError) as exc:
         raise ConfigError(f"the private key in '{path}' cannot be used: {exc}") from None
     plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     fd = os.memfd_create("freelane-key")
     os.write(fd, plain)
-    return PrivateKey(f"/proc/self/fd/{fd}", None, fd)
+    return PrivateKey(f"/proc/self/fd/{fd}", fd)
