@@ -38,6 +38,7 @@ HANDED = {
     "fastcore/lane/transport": "fastcore/lane/server",
     "fastcore/lane/server": "freelane/gil_lane/process",
     "adapters/pyre/_request": "adapters/pyre/requests",
+    "adapters/starlette/endpoint": "adapters/starlette/answers",
 }
 
 TRACER = """

@@ -182,7 +182,7 @@ def test_overload_is_503_with_retry_after(tmp_path: Path, hook: str) -> None:
         "import time\nfrom freelane.adapters.pyre import Pyre\napp = Pyre()\n"
         "@app.get('/')\ndef slow(req):\n    time.sleep(0.5)\n    return 'done'\n" + hook
     )
-    with running(tmp_path, "busy:app", "--threads", "1", "--backlog", "1") as server:
+    with running(tmp_path, "busy:app", "--threads", "1", "--threads-backlog", "1") as server:
 
         def get(_: int) -> tuple[int, str | None]:
             response = server.get("/")

@@ -207,6 +207,8 @@ class Worker:
         await self.runtime.drain(time.monotonic() + self.settings.patience, lambda: not stopped.done())
         if self.gil_client is not None:
             self.gil_client.close()
+            # What waited for the lane inside the app's layers hears of it, and answers.
+            await self.runtime.drain(time.monotonic() + shutdown.LAST_STEPS)
         await self.runtime.cut_off()
         await asyncio.wait([stopped], timeout=1)
 
