@@ -1,8 +1,8 @@
 .PHONY: check demo test test-all
 
 PYTHON = .venv/bin/python
-# One process a core; a module's cases, or those of one pair of servers, stay together.
-PARALLEL = -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+# One process more than cores, since many cases wait; a module's cases, or those of one pair of servers, stay together.
+PARALLEL = -n $(shell echo $$(($$(nproc) + 1))) --maxprocesses 8 --dist loadgroup --no-loadscope-reorder --durations 25
 
 # Set up what is missing, serve the demo app, compare it with uvicorn.
 demo:
