@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from benchmarks.servers import free_port
 
 COMMAND = [str(Path(sys.executable).parent / "freelane"), "run"]
@@ -62,3 +64,15 @@ def running(directory: Path, target: str, *options: str, uds: str | None = None)
     where = ["--uds", uds] if uds else ["--port", str(port)]
     with started([*COMMAND, target, *where, *options], directory, port, " | ") as server:
         yield server
+
+
+@contextmanager
+def beside_uvicorn(directories: pytest.TempPathFactory, module: str, source: str) -> Iterator[tuple[Server, Server]]:
+    """uvicorn on this interpreter, whose limits depend on its version, and freelane; each serves ``app`` of the source."""
+    ours, theirs = directories.mktemp("freelane"), directories.mktemp("uvicorn")
+    for directory in (ours, theirs):
+        (directory / f"{module}.py").write_text(source)
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", f"{module}:app", "--port", str(port)]
+    with started(command, theirs, port, "running on") as reference, running(ours, f"{module}:app") as tested:
+        yield reference, tested

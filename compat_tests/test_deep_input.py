@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import umsgpack
 
-from benchmarks.servers import free_port
 from compat_tests.gil_servers import ask
-from compat_tests.servers import Server, running, started
+from compat_tests.servers import Server, beside_uvicorn
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 
@@ -154,14 +152,8 @@ def lanes(path: str) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    """uvicorn on this interpreter, whose limits depend on its version, and freelane."""
-    ours, theirs = tmp_path_factory.mktemp("freelane"), tmp_path_factory.mktemp("uvicorn")
-    for directory in (ours, theirs):
-        (directory / "deep_input.py").write_text(APP)
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "deep_input:app", "--port", str(port)]
-    with started(command, theirs, port, "running on") as reference, running(ours, "deep_input:app") as tested:
-        yield reference, tested
+    with beside_uvicorn(tmp_path_factory, "deep_input", APP) as pair:
+        yield pair
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.servers import free_port
 from compat_tests.gil_servers import ask
-from compat_tests.servers import Server, running, started
+from compat_tests.servers import Server, beside_uvicorn
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 
@@ -78,14 +77,8 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    """uvicorn on this interpreter, whose limits depend on its version, and freelane."""
-    ours, theirs = tmp_path_factory.mktemp("freelane"), tmp_path_factory.mktemp("uvicorn")
-    for directory in (ours, theirs):
-        (directory / "deep.py").write_text(APP)
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "deep:app", "--port", str(port)]
-    with started(command, theirs, port, "running on") as reference, running(ours, "deep:app") as tested:
-        yield reference, tested
+    with beside_uvicorn(tmp_path_factory, "deep", APP) as pair:
+        yield pair
 
 
 @pytest.mark.parametrize("lane", ["def", "async", "gil"])
