@@ -17,7 +17,7 @@ from compat_tests.servers import COMMAND, Server, started
 from freelane.testing import HTTPProtocol, make_scope
 
 APP = """
-import asyncio, contextlib, time
+import asyncio, contextlib, signal, time
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -36,6 +36,10 @@ async def loop(request): return PlainTextResponse("x", background=BackgroundTask
 def sync(request): return PlainTextResponse("x", background=BackgroundTask(on_thread, 1))
 async def stuck_thread(request): return PlainTextResponse("x", background=BackgroundTask(on_thread, 3600))
 async def stuck_loop(request): return PlainTextResponse("x", background=BackgroundTask(on_loop, 3600))
+def told(request):
+    # Runs C's handler on this thread: the main thread, which waits elsewhere, is not interrupted.
+    signal.raise_signal(signal.SIGTERM)
+    return PlainTextResponse("x")
 kept = []
 async def stray(request):
     async def work():
@@ -50,7 +54,7 @@ async def stray(request):
 async def lifespan(app):
     yield
     say("DOWN")
-names = ["thread", "loop", "sync", "stuck_thread", "stuck_loop", "stray"]
+names = ["thread", "loop", "sync", "stuck_thread", "stuck_loop", "told", "stray"]
 app = Starlette(routes=[Route("/" + name, globals()[name]) for name in names], lifespan=lifespan)
 
 import freelane
@@ -106,6 +110,15 @@ def test_shutdown_timeout_bounds_background_work(directory: Path, way: str, path
         assert server.get(path).read() == b"x"
         assert server.stop() == 0
         assert "1 requests did not end within the shutdown timeout of 1 s" in server.output()
+        assert "DOWN" in server.output()
+
+
+@pytest.mark.thread_unsafe(reason="starts servers")
+@pytest.mark.parametrize("way", ["rsgi", "asgi", "public"])
+def test_a_signal_that_interrupts_no_thread_is_obeyed(directory: Path, way: str) -> None:
+    with served(directory, way) as server:
+        assert server.get("/told").read() == b"x"
+        assert server.process.wait(60) == 0
         assert "DOWN" in server.output()
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from freelane.server import granian
+from freelane.gil_lane import gil_watch
+from freelane.server import granian, signals
 from freelane.server.rsgi import LAST_STEPS, RSGIApplication
 from freelane.settings import Settings
 
@@ -49,6 +50,8 @@ def serve(load: Callable[[], Any], settings: Settings, missing: list[str]) -> in
         applications.append(RSGIApplication(load(), settings))
         return applications[-1]
 
+    if gil_watch.free_threaded():
+        server.on_startup(lambda: signals.assure(signals.HANDLED))
     # Its annotation knows apps that are called; RSGI's have `__rsgi__`.
     server.serve(target_loader=make, wrap_loader=False)
     for application in applications:

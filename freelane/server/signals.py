@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from freelane.server import shutdown
@@ -16,6 +18,8 @@ HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 # What an app that is starting gets to end when a signal asks for it (seconds).
 GRACE = 2.0
+# When a signal whose handler has not run is sent once more (seconds).
+AGAIN = 0.2
 
 
 class Interrupted(SystemExit):
@@ -105,3 +109,37 @@ def replaced_handler() -> Callable[..., Any] | None:
     if handler is None or getattr(getattr(handler, "__code__", None), "co_filename", None) == uvicorn.__file__:  # type: ignore[union-attr]
         return None
     return handler  # type: ignore[no-any-return]
+
+
+def assure(numbers: Collection[int]) -> None:
+    """See to it that the handlers which ``numbers`` have now are run, whatever lock the main thread waits for; called there.
+
+    Free-threaded CPython spins before it sleeps for a lock (Python/lock.c, MAX_SPIN_COUNT). A signal
+    that comes while it spins interrupts nothing, and its handler would wait for the next one.
+    """
+    run = threading.Event()
+
+    def assured(handler: Callable[[int, Any], object]) -> Callable[[int, Any], None]:
+        def handle(number: int, frame: Any) -> None:
+            run.set()
+            handler(number, frame)
+
+        return handle
+
+    received, woken = socket.socketpair()
+    woken.setblocking(False)
+    for number in numbers:
+        if callable(handler := signal.getsignal(number)):
+            signal.signal(number, assured(handler))
+    signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+
+    def watch() -> None:
+        with received, woken, contextlib.suppress(OSError):
+            while came := received.recv(1):
+                while came[0] in numbers and not run.wait(AGAIN):
+                    signal.pthread_kill(threading.main_thread().ident or 0, came[0])
+                run.clear()
+                with contextlib.suppress(BlockingIOError):  # what was sent again
+                    received.recv(64, socket.MSG_DONTWAIT)
+
+    threading.Thread(target=watch, name="freelane-signals", daemon=True).start()
