@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -60,16 +60,20 @@ def unpack(archive: Path, package: str, directory: Path) -> Path:
 class Results:
     passed: frozenset[str]
     failed: frozenset[str]
+    # The files of the failed ones, from the suite's root.
+    files: frozenset[str] = frozenset()
 
 
 class Run:
     """One run of the suite in a process of its own; ``results`` waits for its end."""
 
-    def __init__(self, root: Path, report: Path, *options: str, first: Path | None = None) -> None:
-        """``first`` is a directory of packages in front of the installed ones."""
+    def __init__(
+        self, root: Path, report: Path, *options: str, first: Path | None = None, files: Collection[str] = ("tests",)
+    ) -> None:
+        """``first`` is a directory of packages in front of the installed ones; ``files`` are those that are run."""
         self.report = report
         self.log = report.with_suffix(".log")
-        command = [sys.executable, "-m", "pytest", "tests", "-q", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", *files, "-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
         command += ["-o", "faulthandler_timeout=600", "-o", "faulthandler_exit_on_timeout=true"]
         command += [f"--junitxml={report}", *options]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, filter(None, (first, ROOT, root))))}
@@ -88,11 +92,12 @@ class Run:
         code = self.process.wait(timeout)
         if code not in (0, 1) and not (code == 2 and self.report.exists()):  # 2: some files could not be collected
             raise RuntimeError(f"the suite ended with {code}:\n{self.log.read_text()[-4000:]}")
-        passed, failed = set(), set()
+        passed, failed, files = set(), set(), set()
         for case in ElementTree.parse(self.report).iter("testcase"):
             name = f"{case.get('classname', '').removeprefix('tests.')}::{case.get('name')}"
             if case.find("failure") is not None or case.find("error") is not None:
                 failed.add(name)
+                files.add(case.get("file", "tests"))
             elif case.find("skipped") is None:
                 passed.add(name)
-        return Results(frozenset(passed), frozenset(failed))
+        return Results(frozenset(passed), frozenset(failed), frozenset(files))

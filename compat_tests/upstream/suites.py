@@ -16,8 +16,7 @@ STARLETTE = Suite(
 FASTAPI = Suite(
     "fastapi",
     (
-        # One process: with and without freelane at once, two runs keep two cores busy, and
-        # tests that share ./static and ./log.txt cannot meet.
+        # One process: tests that share ./static and ./log.txt cannot meet.
         *("-k", "not trio", "-o", "timeout=600"),
         # Not about serving: codspeed's benchmarks, and the release script.
         *("--ignore=tests/benchmarks", "--ignore=tests/memory_benchmarks", "--ignore=tests/test_prepare_release.py"),
