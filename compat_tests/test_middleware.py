@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from compat_tests.scheduled import Server
+from compat_tests.scheduled import WAIT_SECONDS, Server
 
 pytestmark = pytest.mark.thread_unsafe(reason="each test has a loop and its threads")
 
@@ -146,6 +147,10 @@ class Pair:
         answers = [server.ask(method, path, headers, content) for server in (self.ours, self.theirs)]
         ours, theirs = ((answer.status, answer.headers, answer.body) for answer in answers)
         assert ours == theirs, (method, path, headers)
+        # What is raised behind an answer comes after it.
+        deadline = time.monotonic() + WAIT_SECONDS
+        while len(self.ours.errors) != len(self.theirs.errors) and time.monotonic() < deadline:
+            time.sleep(0.002)
         failures = [[type(error) for error in server.errors] for server in (self.ours, self.theirs)]
         assert failures[0] == failures[1]
 

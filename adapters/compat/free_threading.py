@@ -10,13 +10,12 @@ import contextlib
 import functools
 import queue
 import sys
-import sysconfig
 from collections.abc import Callable
 from typing import Any
 
 from freelane.adapters.compat.versions import find_optional
 
-FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+FREE_THREADED = "free-threading build" in sys.version
 
 ANYIO = "anyio._backends._asyncio"
 FASTAPI = "fastapi.dependencies.utils"

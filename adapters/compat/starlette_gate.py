@@ -48,15 +48,23 @@ DISPATCH = (
     "starlette.middleware.base:_StreamingResponse",
     "starlette.middleware.base:_StreamingResponse.__call__",
 )
+AUTHENTICATION = tuple(
+    f"starlette.middleware.authentication:{name}"
+    for name in (
+        "AuthenticationMiddleware.__call__", "AuthCredentials", "AuthenticationError", "HTTPConnection", "UnauthenticatedUser",
+    )
+)  # fmt: skip
 RESPONSE = "starlette.responses:Response.__call__"
 
 
 # Modules of middleware that is compiled -> fingerprints of all their functions, in the releases that are known.
 MIDDLEWARE = {
+    "starlette.middleware.authentication": ("9cb9a88f31d4",),
     "starlette.middleware.base": ("88acba699bd5",),
     "starlette.middleware.cors": ("5dce2a7fc38f",),
     "starlette.middleware.gzip": ("55b70eeec18c",),
     "starlette.middleware.httpsredirect": ("774ff300b2c4",),
+    "starlette.middleware.sessions": ("3d26ac7caf58",),
     "starlette.middleware.trustedhost": ("2735dfa2f22f",),
 }
 

@@ -19,8 +19,9 @@ from starlette.requests import Request
 from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.compat.starlette_private import wrap_app_handling_exceptions
 from freelane.adapters.starlette.endpoint import Endpoint
-from freelane.adapters.starlette.layers import Stack
+from freelane.adapters.starlette.layers import continue_with
 from freelane.adapters.starlette.plan import ASGIApp, Closing, Delegate, Entry, Later, Plan
+from freelane.adapters.starlette.sections import Part
 from freelane.adapters.starlette.threads import ThreadCalls, as_awaited, thread_name
 from freelane.fastcore.asgi.http import HTTPExchange
 
@@ -39,15 +40,17 @@ CALLS_TASKS = {versions.own("starlette.background:BackgroundTasks.__call__")}
 class Answers:
     """Makes the answers of one gateway.
 
-    ``behind`` is the app's layers around ``continue_scope``, ``layers`` the compiled form of those
-    that are not the framework's own.
+    ``behind`` is the app's layers of ``part`` around ``continue_scope``, ``layers`` the compiled form of
+    those that are not the framework's own.
     """
 
-    def __init__(self, behind: ASGIApp, gateway: Any, calls: ThreadCalls | None, layers: Stack) -> None:
-        self.behind = behind
+    def __init__(self, part: Part, gateway: Any, calls: ThreadCalls | None) -> None:
+        self.behind: ASGIApp = part.behind
         self.gateway = gateway
         self.calls = calls
-        self.layers = layers
+        self.layers = part.chain
+        # What a request that the layers do not let through goes to: they may not be what they were.
+        self.copies = part.copies
 
     def layered_answer(self, entry: Entry) -> Answer:
         """For the loop lane, behind the user's layers."""
@@ -56,10 +59,8 @@ class Answers:
             return answer
 
         def admitted(exchange: HTTPExchange) -> Awaitable[None] | None:
-            if layers.admit(exchange.scope):
-                exchange.leaving = layers.leave
-                return answer(exchange)
-            return self.go_behind(exchange, entry.app)
+            exchange.leaving = layers.admit(exchange.scope)
+            return self.refuse(exchange, entry.app) if exchange.leaving is None else answer(exchange)
 
         return admitted
 
@@ -70,16 +71,20 @@ class Answers:
             return serve
 
         def admitted(exchange: HTTPExchange, body: bytes | None) -> ASGIApp | None:
-            if layers.admit(exchange.scope):
-                exchange.leaving = layers.leave
+            exchange.leaving = layers.admit(exchange.scope)
+            if exchange.leaving is not None:
                 return serve(exchange, body)
-            exchange.scope["freelane.continue"] = entry.app
-            return self.behind
+            continue_with(exchange.scope, entry.app, None)
+            return self.copies()
 
         return admitted
 
+    async def refuse(self, exchange: HTTPExchange, rest: ASGIApp) -> None:
+        continue_with(exchange.scope, rest, None)
+        await self.copies()(exchange.scope, exchange.receive, exchange.send)
+
     async def go_behind(self, exchange: HTTPExchange, rest: ASGIApp) -> None:
-        exchange.scope["freelane.continue"] = rest
+        continue_with(exchange.scope, rest, exchange.leaving)
         await self.behind(exchange.scope, exchange.receive, exchange.send)
 
     def answer(self, entry: Entry) -> Answer:
@@ -126,7 +131,7 @@ class Answers:
             rest: ASGIApp | None = context.copy().run(trip, exchange, () if body is None else (body,))
             if rest is None:
                 return None
-            scope["freelane.continue"] = rest
+            continue_with(scope, rest, exchange.leaving)
             return behind
 
         def trip(exchange: HTTPExchange, arguments: tuple[Any, ...]) -> ASGIApp | None:

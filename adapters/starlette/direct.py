@@ -36,7 +36,7 @@ class Direct:
         # What the scope has of the app's: from the beginning, and around its router.
         self.outer = {"app": app, "root_path": gateway.root_path or root_path}
         self.inner = {"router": app.router, "starlette.exception_handlers": stack.handlers(app)}
-        self.answers = Answers(self.parts[-1].behind, gateway, calls, self.parts[-1].chain)
+        self.answers = Answers(self.parts[-1], gateway, calls)
         # Guards the making of a new table.
         self.lock = threading.Lock()
         executor = None if calls is None else calls.executor

@@ -7,7 +7,6 @@ from typing import Any
 
 from freelane.adapters.compat.starlette_private import get_route_path
 from freelane.adapters.starlette.answers import Outcome, is_plain
-from freelane.adapters.starlette.dispatch import Dispatch
 from freelane.adapters.starlette.plan import Entry, Plan
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routing import CompiledRouter
@@ -21,8 +20,8 @@ def make_node(entry: Entry, parts: Iterable[Part], constants: dict[str, Any], ca
     node: Node = Endpoint(entry, call, constants, Outcome, is_plain)
     for part in reversed(list(parts)):
         section = node = Section(node, part.chain, part.behind, part.itself)
-        if part.dispatch is not None:
-            node = Dispatch(part.dispatch, node)
+        if part.divider is not None:
+            node = part.divider.node(part.divider.layer, node)
     return section
 
 
@@ -83,6 +82,6 @@ class Inside:
             error = exc
         left = error if whole.end is None else await whole.end(error)
         if left is not None and left is error:
-            left = await section.tell(left, whole.status, scope, receive)
+            left = await section.tell(left, whole.status, whole.leave, scope, receive)
         if left is not None:
             raise left

@@ -9,7 +9,8 @@ release of Starlette; what is remembered of that is checked with each request.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -23,16 +24,23 @@ from freelane.fastcore.asgi.headers import find_header, has_any
 
 RawHeaders = list[tuple[bytes, bytes]]
 Whole = tuple[RawHeaders, bytes]
+# (scope, status, headers, body, streamed) -> headers and body behind the layers.
+Leave = Callable[..., Whole | None]
 
 # Different values of a request header that a layer remembers its decision for.
 REMEMBERED = 256
 
 
 class Layer:
-    """One layer, of the class ``kind``; ``code`` names what of Starlette's it stands in for."""
+    """One layer, of the class ``kind``; ``code`` names what of Starlette's it stands in for.
+
+    ``remembers``: whether it keeps something of a request until the response; then ``visit`` is
+    what lets the request through, and ``leave`` is the visit's.
+    """
 
     kind: type
     code: tuple[str, ...]
+    remembers = False
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
@@ -47,6 +55,20 @@ class Layer:
         Changes none of what it is given. ``streamed``: whether the layer sees the body as part of a stream.
         """
         return headers, body
+
+    def visit(self, scope: Any) -> Visited | None:
+        """As ``admit``, with what is kept of the request."""
+        raise NotImplementedError
+
+
+class Visited(Protocol):
+    """What a layer keeps of a request that it has let through."""
+
+    def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool = False) -> Whole | None:
+        """As ``Layer.leave``."""
+
+    def resume(self, layer: Any, scope: Any) -> Any:
+        """``layer``, a copy, as an ASGI app that goes on with what is kept, for a request that comes through late."""
 
 
 class CORS(Layer):
@@ -159,9 +181,18 @@ class HTTPSRedirect(Layer):
 KINDS: dict[type, type[Layer]] = {made.kind: made for made in (CORS, GZip, TrustedHost, HTTPSRedirect)}
 
 
+def kind_of(layer: Any) -> type[Layer] | None:
+    cls = type(layer)
+    if cls.__module__ == "starlette.middleware.sessions" and cls not in KINDS:  # which needs itsdangerous
+        from freelane.adapters.starlette.sessions import Sessions
+
+        KINDS[Sessions.kind] = Sessions
+    return KINDS.get(cls)
+
+
 def compiled(layer: Any) -> Layer | None:
     """The compiled form of a layer that has only Starlette's code; None for any other."""
-    made = KINDS.get(type(layer))
+    made = kind_of(layer)
     if made is None or any(name in vars(made.kind) for name in vars(layer)) or versions.replaced(made.code):
         return None
     if not starlette_gate.knows_middleware(made.kind.__module__):
@@ -174,33 +205,92 @@ class Stack:
 
     def __init__(self, layers: list[Layer]) -> None:
         self.is_empty = not layers
+        self.layers = layers
+        self.remembers = any(layer.remembers for layer in layers)
         self.inward = tuple(layer.admit for layer in layers if type(layer).admit is not Layer.admit)
         self.outward = tuple(layer.leave for layer in reversed(layers) if type(layer).leave is not Layer.leave)
         self.code = tuple(name for layer in layers for name in layer.code)
         # Their attributes, and what those were.
         self.attributes = tuple((vars(layer.layer), dict(vars(layer.layer))) for layer in layers)
 
-    def admit(self, scope: Any) -> bool:
-        """Whether all layers are as they were, and let the request through."""
+    def admit(self, scope: Any) -> Leave | None:
+        """What the response passes, if all layers are as they were and let the request through; else None."""
         for own, known in self.attributes:
             if own != known:
-                return False
+                return None
+        if self.remembers:
+            return self.visit(scope)
         for admit in self.inward:
             if not admit(scope):
-                return False
-        return True
+                return None
+        return self.leave
+
+    def visit(self, scope: Any) -> Visit | None:
+        outward: list[Leave] = []
+        visited: dict[Any, Visited] = {}
+        for layer in self.layers:
+            if layer.remembers:
+                found = layer.visit(scope)
+                if found is None:
+                    return None
+                visited[layer.layer] = found
+                outward.insert(0, found.leave)
+            elif not layer.admit(scope):
+                return None
+            else:
+                outward.insert(0, layer.leave)
+        return Visit(outward, visited)
 
     def leave(self, scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool = False) -> Whole | None:
         """The response as the outermost layer sends it; None if the layers themselves must say."""
-        try:
-            for leave in self.outward:
-                left = leave(scope, status, headers, body, streamed)
-                if left is None:
-                    return None
-                headers, body = left
-        except Exception:  # raised again where the app's own handlers see it
-            return None
-        return headers, body
+        return pass_outward(self.outward, scope, status, headers, body, streamed)
+
+
+class Visit:
+    """What a stack keeps of one request: its way out, and what its layers go on with if they are entered late."""
+
+    __slots__ = ("outward", "visited")
+
+    def __init__(self, outward: list[Leave], visited: dict[Any, Visited]) -> None:
+        self.outward = outward
+        self.visited = visited
+
+    def __call__(self, scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool = False) -> Whole | None:
+        return pass_outward(self.outward, scope, status, headers, body, streamed)
+
+
+def pass_outward(
+    outward: Iterable[Leave], scope: Any, status: int, headers: RawHeaders, body: bytes, streamed: bool
+) -> Whole | None:
+    try:
+        for leave in outward:
+            left = leave(scope, status, headers, body, streamed)
+            if left is None:
+                return None
+            headers, body = left
+    except Exception:  # raised again where the app's own handlers see it
+        return None
+    return headers, body
+
+
+class Resumed:
+    """A copy of the layer ``itself``, entered behind the endpoint of a request that it has let through before."""
+
+    def __init__(self, layer: Any, itself: Any) -> None:
+        self.layer = layer
+        self.itself = itself
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        visit: Visit | None = scope.get("freelane.visit")
+        app = self.layer if visit is None else visit.visited[self.itself].resume(self.layer, scope)
+        await app(scope, receive, send)
+
+
+def continue_with(scope: Any, app: Any, leave: Leave | None) -> None:
+    """Let ``app`` stand behind the app's layers, which are entered next; ``leave`` is what ``admit`` gave."""
+    scope["freelane.continue"] = app
+    if type(leave) is Visit:
+        scope["freelane.visit"] = leave
 
 
 async def ignore(message: Any) -> None:

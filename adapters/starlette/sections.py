@@ -14,7 +14,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from freelane.adapters.starlette.layers import RawHeaders, Stack
+from freelane.adapters.starlette.layers import Leave, RawHeaders, Stack, continue_with
 from freelane.adapters.starlette.plan import ASGIApp, Delegate, Entry
 
 # What follows a response, given the exception that came of sending it; returns the one that is left.
@@ -26,7 +26,8 @@ class Whole:
     """A whole response on its way out.
 
     ``again`` sends it through the section's layers instead; ``streamed``: whether the layers
-    around see its body in a message of its own, as from a stream.
+    around see its body in a message of its own, as from a stream; ``leave`` is what the outermost of the
+    layers that it has passed keep of its request.
     """
 
     status: int
@@ -35,6 +36,7 @@ class Whole:
     again: ASGIApp
     end: End | None = None
     streamed: bool = False
+    leave: Leave | None = None
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ Node = Callable[[Any, Any, Any, Any], Coroutine[Any, Any, Whole | Rest]]
 async def continue_scope(scope: Any, receive: Any, send: Any) -> None:
     """What stands behind the app's layers when they are entered late."""
     app: ASGIApp = scope.pop("freelane.continue")
+    scope.pop("freelane.visit", None)
     await app(scope, receive, send)
 
 
@@ -59,17 +62,32 @@ async def drop(message: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Layers inside ``dispatch``, a BaseHTTPMiddleware (None for the outermost), down to the next one.
+class Divider:
+    """A layer with code of the user's that runs in the request's task.
 
-    ``chain`` is the compiled form of the user's among them, ``behind`` copies of all of them
-    around ``continue_scope``, ``itself`` the outermost of them in the app.
+    ``node(layer, inside)`` is its compiled form, ``attributes`` and ``code`` are what that depends on.
     """
 
-    dispatch: Any
+    layer: Any
+    node: Callable[[Any, Node], Node]
+    attributes: tuple[str, ...]
+    code: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Layers inside a divider (None for the outermost), down to the next one.
+
+    ``chain`` is the compiled form of the user's among them, ``copies()`` are copies of all of them
+    around ``continue_scope``, ``behind`` some that were made at the start, ``itself`` the outermost of
+    them in the app.
+    """
+
+    divider: Divider | None
     chain: Stack
     behind: Any
     itself: Any
+    copies: Callable[[], Any]
 
 
 class Section:
@@ -85,33 +103,40 @@ class Section:
         self.itself = itself
 
     async def __call__(self, scope: Any, receive: Any, send: Any, params: Any) -> Whole | Rest:
-        chain = self.chain
-        if not chain.is_empty and not chain.admit(scope):
-            return Rest(self.itself)
+        leave: Leave | None = None
+        if not self.chain.is_empty:
+            leave = self.chain.admit(scope)
+            if leave is None:
+                return Rest(self.itself)
         found = await self.inside(scope, receive, send, params)
         if type(found) is Rest:
-            return Rest(partial(self.enter, found.app))
+            return Rest(partial(self.enter, found.app, leave))
         assert type(found) is Whole
-        found.again = partial(self.enter, found.again)
-        if not chain.is_empty:
-            left = chain.leave(scope, found.status, found.headers, found.body, found.streamed)
+        found.again = partial(self.enter, found.again, leave)
+        if leave is not None:
+            left = leave(scope, found.status, found.headers, found.body, found.streamed)
             if left is None:
                 return Rest(found.again)
             found.headers, found.body = left
+        found.leave = leave
         if found.end is not None:
-            found.end = partial(self.end, found.end, found.status, scope, receive)
+            found.end = partial(self.end, found.end, found.status, leave, scope, receive)
         return found
 
-    async def enter(self, app: ASGIApp, scope: Any, receive: Any, send: Any) -> None:
-        scope["freelane.continue"] = app
+    async def enter(self, app: ASGIApp, leave: Leave | None, scope: Any, receive: Any, send: Any) -> None:
+        continue_with(scope, app, leave)
         await self.behind(scope, receive, send)
 
-    async def end(self, end: End, status: int, scope: Any, receive: Any, error: BaseException | None) -> BaseException | None:
+    async def end(
+        self, end: End, status: int, leave: Leave | None, scope: Any, receive: Any, error: BaseException | None
+    ) -> BaseException | None:
         """Finish what is inside; layers are told of an exception that comes after the response."""
         left = await end(error)
-        return left if left is None or left is error else await self.tell(left, status, scope, receive)
+        return left if left is None or left is error else await self.tell(left, status, leave, scope, receive)
 
-    async def tell(self, error: BaseException, status: int, scope: Any, receive: Any) -> BaseException | None:
+    async def tell(
+        self, error: BaseException, status: int, leave: Leave | None, scope: Any, receive: Any
+    ) -> BaseException | None:
         """Let the layers see an exception that came after the response had begun; returns what they raise."""
 
         async def failing(scope: Any, receive: Any, send: Any) -> None:
@@ -120,7 +145,7 @@ class Section:
             raise error
 
         try:
-            await self.enter(failing, scope, receive, drop)
+            await self.enter(failing, leave, scope, receive, drop)
         except BaseException as exc:
             return exc
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -10,11 +11,12 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 
 from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.compat.starlette_private import handlers_of
+from freelane.adapters.starlette.dispatch import Dispatch
 from freelane.adapters.starlette.inside import Inside
-from freelane.adapters.starlette.layers import Stack, compiled
+from freelane.adapters.starlette.layers import Resumed, Stack, compiled, kind_of
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routing import CompiledRouter
-from freelane.adapters.starlette.sections import Part, continue_scope
+from freelane.adapters.starlette.sections import Divider, Part, continue_scope
 from freelane.fastcore.routing.guard import Guard
 
 
@@ -74,25 +76,25 @@ def parts(app: Any, reader: Reader) -> list[Part]:
 
 def split(around_router: list[Any], outermost: Any, reader: Reader) -> list[Part]:
     found: list[Part] = []
-    dispatch, inside, itself = None, [], outermost
+    outer, inside, itself = None, [], outermost
     for layer in [*around_router, None]:
-        if layer is not None and not is_dispatch(layer):
+        next_one = divider(layer)
+        if layer is not None and next_one is None:
             inside.append(layer)
             continue
         chain = [made for own in inside if type(own) not in reader.layers and (made := compiled(own)) is not None]
-        found.append(Part(dispatch, Stack(chain), around(inside, continue_scope), itself))
+        copies = partial(around, inside, continue_scope)
+        found.append(Part(outer, Stack(chain), copies(), itself, copies))
         if layer is not None:
-            dispatch, inside, itself = layer, [], layer.app
+            outer, inside, itself = next_one, [], layer.app
     return found
 
 
 def marks(found: list[Part]) -> tuple[list[tuple[Any, str, Any]], list[str]]:
     """What compiled layers depend on: (object, attribute, value), and names of code."""
-    dispatched = [part.dispatch for part in found if part.dispatch is not None]
-    names = {name for part in found for name in part.chain.code}
-    if dispatched:
-        names.update(starlette_gate.DISPATCH)
-    return [(layer, "dispatch_func", layer.dispatch_func) for layer in dispatched], sorted(names)
+    dividers = [part.divider for part in found if part.divider is not None]
+    names = {name for stands in (*(part.chain for part in found), *dividers) for name in stands.code}
+    return [(one.layer, name, getattr(one.layer, name)) for one in dividers for name in one.attributes], sorted(names)
 
 
 def install_inside(app: Any, reader: Reader, router: CompiledRouter) -> None:
@@ -114,7 +116,19 @@ def install_inside(app: Any, reader: Reader, router: CompiledRouter) -> None:
 
 
 def is_known(layer: Any, reader: Reader) -> bool:
-    return type(layer) in reader.layers or is_dispatch(layer) or compiled(layer) is not None
+    return type(layer) in reader.layers or divider(layer) is not None or compiled(layer) is not None
+
+
+def divider(layer: Any) -> Divider | None:
+    """What the layer is, if code of the user's in it runs in the request's task and nothing else is unknown of it."""
+    if is_dispatch(layer):
+        return Divider(layer, Dispatch, ("dispatch_func",), starlette_gate.DISPATCH)
+    if type(layer).__module__ == "starlette.middleware.authentication":
+        from freelane.adapters.starlette.authentication import Authentication, is_authentication
+
+        if is_authentication(layer):
+            return Divider(layer, Authentication, ("backend", "on_error"), starlette_gate.AUTHENTICATION)
+    return None
 
 
 def is_dispatch(layer: Any) -> bool:
@@ -131,7 +145,7 @@ def is_dispatch(layer: Any) -> bool:
 def on_loop(app: Any) -> str:
     """What of the user's runs on the loop around every endpoint, in words; empty where nothing does."""
     for layer in layers(app) or ():
-        if is_dispatch(layer):
+        if divider(layer) is not None:
             return f"{type(layer).__name__} runs around every endpoint, on the loop"
     return ""
 
@@ -149,5 +163,6 @@ def around(layers: list[Any], inner: Any) -> Any:
     for layer in reversed(layers):
         outer = copy.copy(layer)
         outer.app = inner
-        inner = outer
+        kind = kind_of(layer)
+        inner = Resumed(outer, layer) if kind is not None and kind.remembers else outer
     return inner
