@@ -32,8 +32,9 @@ cdef class Call(Responder):
     cdef readonly bytes body         # None for a target that wants none
     cdef readonly long long began    # the dispatcher's tick when it arrived
     cdef Dispatcher dispatcher
-    cdef PyObject* older             # neighbours among those that threads answer now; the
-    cdef PyObject* newer             # dispatcher's lock guards both
+    cdef Crowd crowd                 # which it is in,
+    cdef PyObject* older             # and its neighbours there; the crowd's lock guards both
+    cdef PyObject* newer
 
 cdef class Table:
     # Constant once made.
@@ -41,8 +42,14 @@ cdef class Table:
     cdef readonly object match       # (method, path), as fastcore.routing.router's
     cdef readonly object answer      # of targets that answer in one piece: (call) -> status, headers, body
 
+cdef class Crowd:
+    # Calls that some of the threads answer now.
+    cdef cython.pymutex lock         # guards all of it
+    cdef PyObject* newest            # each alive in a call of `serve`
+    cdef long long count             # how many came, ever
+
 cdef class Dispatcher:
-    # All but the class, the cell and the last four is constant once serving.
+    # All but the class, the cell and the ticks is constant once serving.
     cdef readonly Gateway gateway
     cdef readonly object owner
     cdef readonly object executor
@@ -52,9 +59,8 @@ cdef class Dispatcher:
     cdef object serve_bound
     cdef object start_bound
     cdef public long long ticks      # written by the loop's thread
-    cdef cython.pymutex lock         # guards the two below
-    cdef PyObject* newest            # of the requests that threads answer now, each alive in a call of `serve`
-    cdef long long count
+    # Several, since threads of one would wait for each other; a thread keeps to its own.
+    cdef tuple crowds
 
     cdef bint is_http(self, object source) except -1
     cdef tuple find(self, Table table, str method, str path)

@@ -5,11 +5,17 @@ Knows no framework: an adapter makes the table, and says by which marks a later 
 app is noticed. What has no target, or one whose guard does not hold, takes the gateway's way
 to the app itself.
 """
+from cpython.pythread cimport PyThread_get_thread_ident
+
 from freelane.fastcore.threads.atomic_ref cimport cell_get, cell_set
 from freelane.fastcore.threads.body_reader cimport size_of
 
 
 LANES = ("loop", "free", "gil")
+
+# A power of two: more than there are cores in most machines.
+cdef enum:
+    CROWDS = 16
 
 
 cdef class Target:
@@ -44,6 +50,14 @@ cdef class Call(Responder):
         self.dispatcher.ready(self)
 
 
+cdef class Crowd:
+    """Calls that are answered by the same few threads."""
+
+    def __cinit__(self):
+        self.newest = NULL
+        self.count = 0
+
+
 cdef class Table:
     """``match(method, path)`` gives ``(target, params)``; of no use once ``guard`` does not hold."""
 
@@ -69,7 +83,7 @@ cdef class Dispatcher:
         self.cell = [None]
         self.serve_bound = self.serve
         self.start_bound = self.start
-        self.newest = NULL
+        self.crowds = tuple(Crowd() for _ in range(CROWDS))
 
     def publish(self, Table table not None):
         """Use ``table`` from the next request on."""
@@ -218,18 +232,22 @@ cdef class Dispatcher:
     # -- who runs
 
     cdef int enter(self, Call call) except -1:
-        with self.lock:
-            call.older = self.newest
-            if self.newest is not NULL:
-                (<Call>self.newest).newer = <PyObject*>call
-            self.newest = <PyObject*>call
-            self.count += 1
+        # Identifiers of threads are addresses of pages.
+        cdef Crowd crowd = <Crowd>self.crowds[PyThread_get_thread_ident() >> 12 & CROWDS - 1]
+        call.crowd = crowd
+        with crowd.lock:
+            call.older = crowd.newest
+            if crowd.newest is not NULL:
+                (<Call>crowd.newest).newer = <PyObject*>call
+            crowd.newest = <PyObject*>call
+            crowd.count += 1
         return 0
 
     cdef int leave(self, Call call) except -1:
-        with self.lock:
+        cdef Crowd crowd = call.crowd
+        with crowd.lock:
             if call.newer is NULL:
-                self.newest = call.older
+                crowd.newest = call.older
             else:
                 (<Call>call.newer).older = call.older
             if call.older is not NULL:
@@ -239,18 +257,24 @@ cdef class Dispatcher:
     @property
     def served(self):
         """How many calls with an answer in one piece threads have taken."""
-        with self.lock:
-            return self.count
+        cdef long long found = 0
+        cdef Crowd crowd
+        for crowd in self.crowds:
+            with crowd.lock:
+                found += crowd.count
+        return found
 
     def running(self):
-        """Those that threads answer now, the newest first."""
+        """Those that threads answer now."""
         cdef list found = []
+        cdef Crowd crowd
         cdef PyObject* at
-        with self.lock:
-            at = self.newest
-            while at is not NULL:
-                found.append(<Call>at)
-                at = (<Call>at).older
+        for crowd in self.crowds:
+            with crowd.lock:
+                at = crowd.newest
+                while at is not NULL:
+                    found.append(<Call>at)
+                    at = (<Call>at).older
         return found
 
 
