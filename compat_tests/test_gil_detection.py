@@ -406,3 +406,70 @@ def test_check_of_an_app_that_cannot_be_imported(directory: Path) -> None:
     done = subprocess.run([COMMAND[0], "check", "shop:app"], cwd=directory, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     assert "No module named 'nothing_of_that_name'" in done.stdout
+
+
+KEPT = """
+import json, os, needsgil
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+import storage
+config = json.loads(open("config.json").read())
+def plain(): return 1
+work = needsgil.answer if config["needs"] or "NEEDS" in os.environ else plain
+def stored(request): return PlainTextResponse(str(storage.read()))
+def worked(request): return PlainTextResponse(str(work()))
+def lazy(request):
+    import lazily
+    return PlainTextResponse(str(lazily.read()))
+routes = [Route("/stored", stored), Route("/worked", worked), Route("/lazy", lazy)]
+app = Starlette(routes=routes)
+"""
+# Prints whether anything was followed, and the routes that need the GIL.
+FOLLOWED = """
+import json, sys
+from freelane.gil_lane.detect.report import Inspection
+from freelane.loader import load
+from freelane.settings import Settings
+inspection = Inspection(Settings())
+report = inspection.report(load("shop:app", app_dir="."))
+needing = [route.path for route in report.routes if route.chain]
+print(json.dumps(["freelane.gil_lane.detect.call_graph" in sys.modules, needing, [item.name for item in report.unsafe]]))
+"""
+
+
+def test_nothing_is_followed_again_that_has_not_changed(extension: Path, tmp_path: Path) -> None:
+    for file in extension.glob("needsgil.*.so"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "shop.py").write_text(KEPT)
+    storage = "import needsgil\ndef read(): return {}\n"
+    (tmp_path / "storage.py").write_text(storage.format("needsgil.answer()"))
+    (tmp_path / "config.json").write_text('{"needs": false}')
+    kept = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def look(**environment: str) -> list[object]:
+        done = subprocess.run([sys.executable, "-X", "gil=0", "-c", FOLLOWED], cwd=tmp_path, env={**kept, **environment},
+                              capture_output=True, text=True, timeout=120)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found: list[object] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    assert look() == [True, ["/stored"], ["needsgil"]]
+    assert look() == [False, ["/stored"], ["needsgil"]]
+    # The environment, a file that the import reads, and a module of the app's change what is found.
+    assert look(NEEDS="1") == [True, ["/stored", "/worked"], ["needsgil"]]
+    (tmp_path / "config.json").write_text('{"needs": true}')
+    assert look() == [True, ["/stored", "/worked"], ["needsgil"]]
+    (tmp_path / "storage.py").write_text(storage.format("1"))
+    assert look() == [True, ["/worked"], ["needsgil"]]
+    assert look() == [False, ["/worked"], ["needsgil"]]
+    for text, needing in (
+        ("import needsgil\ndef read(): return needsgil.answer()\n", ["/worked", "/lazy"]),
+        ("read = int\n", ["/worked"]),
+    ):
+        (tmp_path / "lazily.py").write_text(text)
+        assert look() == [True, needing, ["needsgil"]]
+        assert look() == [False, needing, ["needsgil"]]
+    for file in (tmp_path / "cache").rglob("reports-*/*"):
+        file.write_text("{")
+    assert look() == [True, ["/worked"], ["needsgil"]]

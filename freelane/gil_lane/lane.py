@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import functools
 import logging
 import threading
@@ -14,12 +13,11 @@ from freelane.adapters.registry import adapter_of, route_table
 from freelane.adapters.route_model import RouteTable
 from freelane.errors import ConfigError
 from freelane.gil_lane import decorator
-from freelane.gil_lane.client import LaneClient
-from freelane.gil_lane.parcels import parcels_for
 from freelane.gil_lane.routes import GilRoutes, Places, checksum, names_of, told
 from freelane.settings import Settings
 
 if TYPE_CHECKING:
+    from freelane.gil_lane.client import LaneClient
     from freelane.gil_lane.detect.report import Report
 
 logger = logging.getLogger("freelane.error")
@@ -68,6 +66,10 @@ class GilLane:
 
     def connect(self, gateway: Any, app: Any) -> LaneClient:
         """A worker's client, on its loop's thread."""
+        # Imported here: an app without a lane does not wait for it.
+        from freelane.gil_lane.client import LaneClient
+        from freelane.gil_lane.parcels import parcels_for
+
         settings = self.settings
         places, landmarks = self.apps[id(app)]
         parcels = parcels_for(places.table, landmarks, gateway, "the server")
@@ -191,5 +193,7 @@ def needing(report: Report) -> str:
 
 def known_names(table: RouteTable, name: str) -> str:
     names = sorted(name for entry in table.entries if entry.endpoint is not None for name in names_of(entry))
+    import difflib
+
     near = difflib.get_close_matches(name, names, n=3) or names[:5]
     return f"it has {', '.join(near)}" if near else "it has none that can be read"

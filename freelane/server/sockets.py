@@ -52,7 +52,9 @@ def bind(settings: Settings, count: int, environ: MutableMapping[str, str] = os.
         return bind_unix(settings.uds, count)
     host, port = settings.host, settings.port
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # As bytes, where that is the same: the codec for other names is not imported for it.
+        name = host.encode() if host.isascii() else host
+        family, _, _, _, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
     except OSError as exc:
         raise UnavailableError(f"--host '{host}' cannot be resolved: {exc.strerror or exc}") from None
     try:

@@ -16,8 +16,6 @@ from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.asgi.head import HeadCheck
 from freelane.fastcore.asgi.websocket import WebSocketExchange
 from freelane.gil_lane import gil_watch
-from freelane.gil_lane.client import LaneClient
-from freelane.gil_lane.lane import GilLane
 from freelane.server import granian, scheduling, shutdown
 from freelane.server.forwarded import ForwardedHeaders
 from freelane.server.front import Front
@@ -30,6 +28,8 @@ from freelane.settings import Settings
 from freelane.settings.tls import PrivateKey, private_key
 
 if TYPE_CHECKING:
+    from freelane.gil_lane.client import LaneClient
+    from freelane.gil_lane.lane import GilLane
     from freelane.server.metrics import Lag, Recorder
 
 logger = logging.getLogger("freelane.error")

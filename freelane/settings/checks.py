@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import shutil
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +40,8 @@ def check(settings: Settings) -> None:
 
 def check_value(name: str, value: Any, known: Option) -> None:
     if known.choices and str(value) not in known.choices and not (known.open and ":" in value):
+        import difflib
+
         close = difflib.get_close_matches(str(value), known.choices, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise ConfigError(f"{name} must be one of {', '.join(known.choices)}, not '{value}'{hint}")
@@ -62,5 +62,11 @@ def check_gil(settings: Settings) -> None:
             raise ConfigError(
                 f"--gil '{entry}' names nothing: write module:function, a path such as '/analyze/*', or module:EXTENSION"
             )
-    if settings.gil_python is not None and shutil.which(settings.gil_python) is None:
+    if settings.gil_python is not None and not is_program(settings.gil_python):
         raise ConfigError(f"--gil-python '{settings.gil_python}' is no program")
+
+
+def is_program(name: str) -> bool:
+    import shutil
+
+    return shutil.which(name) is not None

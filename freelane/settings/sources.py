@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,8 @@ PREFIXES = ("FREELANE_", "UVICORN_")
 
 def near(name: str, known: Any) -> str:
     """``; did you mean 'x'?`` where one of ``known`` is close to ``name``, else nothing."""
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
 
@@ -69,11 +69,16 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def read_pyproject(path: Path) -> dict[str, Any]:
     """The ``tool`` tables of a pyproject.toml; empty where there is none. Raises ConfigError for one that is broken."""
     try:
-        with path.open("rb") as file:
-            tools: dict[str, Any] = tomllib.load(file).get("tool", {})
+        text = path.read_bytes().decode()
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, OSError) as exc:
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"{path}: {exc}") from None
+    import tomllib
+
+    try:
+        tools: dict[str, Any] = tomllib.loads(text).get("tool", {})
+    except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path}: {exc}") from None
     return tools
 

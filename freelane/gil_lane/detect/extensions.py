@@ -6,9 +6,8 @@ the others, and to confirm, a throw-away interpreter imports each alone and look
 
 from __future__ import annotations
 
-import ctypes
+import struct
 import sys
-import sysconfig
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
@@ -16,6 +15,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from freelane.fastcore import remembered
+from freelane.gil_lane import gil_watch
 
 State = Literal["safe", "turns the GIL on", "no wheel for this interpreter"]
 
@@ -26,7 +26,7 @@ PY_MOD_GIL_NOT_USED = 1
 # md_weaklist, md_name and, on free-threaded builds, md_gil.
 SLOTS_AT = 3 + 4
 MD_GIL_AT = 5
-WORD = ctypes.sizeof(ctypes.c_void_p)
+WORD = struct.calcsize("P")
 # The versions whose layout that is.
 KNOWN = ((3, 13), (3, 14))
 
@@ -78,8 +78,10 @@ def declares_safe(module: ModuleType) -> bool | None:
     """Whether ``module`` says that it does not need the GIL; None where that cannot be read."""
     if sys.version_info[:2] not in KNOWN or not isinstance(module, ModuleType):
         return None
-    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if not gil_watch.FREE_THREADED:
         return None
+    import ctypes
+
     get_def = ctypes.pythonapi.PyModule_GetDef
     get_def.restype, get_def.argtypes = ctypes.c_void_p, [ctypes.py_object]
     definition = get_def(module)

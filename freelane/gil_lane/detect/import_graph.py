@@ -7,9 +7,9 @@ import importlib.util
 import os
 import site
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
 # Read name by name, as the app's own code is: what they import for some of their users
@@ -18,13 +18,10 @@ FRAMEWORKS = ("starlette", "fastapi", "freelane", "pydantic", "anyio")
 
 
 def foreign_directories() -> tuple[str, ...]:
-    schemes = ("stdlib", "platstdlib", "purelib", "platlib")
-    paths = [
-        *map(sysconfig.get_path, schemes),
-        os.path.dirname(os.__file__),
-        *site.getsitepackages(),
-        site.getusersitepackages(),
-    ]
+    library = os.path.dirname(os.__file__)
+    # As sysconfig has them, whose import takes 15 ms.
+    here = os.path.join(sys.exec_prefix, sys.platlibdir, os.path.basename(library))
+    paths = [library, here, *site.getsitepackages(), site.getusersitepackages()]
     return tuple(f"{path}/" for path in dict.fromkeys(paths) if path)
 
 
@@ -48,6 +45,20 @@ def is_own(name: str) -> bool:
 
 def is_own_file(file: str) -> bool:
     return file.endswith(".py") and not file.startswith(FOREIGN)
+
+
+def find(name: str) -> ModuleSpec | None:
+    """The spec of a module, without importing the packages that it is in."""
+    top, *rest = name.split(".")
+    try:
+        spec = importlib.util.find_spec(top) if top not in sys.modules else sys.modules[top].__spec__
+        for index in range(len(rest)):
+            if spec is None or spec.submodule_search_locations is None:
+                return None
+            spec = PathFinder.find_spec(".".join([top, *rest[: index + 1]]), list(spec.submodule_search_locations))
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return spec
 
 
 class ImportGraph:

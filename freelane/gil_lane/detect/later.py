@@ -7,12 +7,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from types import CodeType
 from typing import Any
 
 from freelane.gil_lane.detect.call_graph import names_in
-from freelane.gil_lane.detect.import_graph import is_framework, is_own, is_own_file
+from freelane.gil_lane.detect.import_graph import find, is_framework, is_own, is_own_file
 
 IMPORTS = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 # Directories of packages that serve their authors only.
@@ -34,6 +34,8 @@ class Later:
         self.judge = judge
         self.loaded = loaded
         self.known: dict[str, tuple[str, ...] | None] = {}
+        # The app's own modules that were looked for, and where they are; "" for what is nowhere.
+        self.looked: dict[str, str] = {}
 
     def anything(self) -> bool:
         """Whether a function of the app's own modules would import such an extension."""
@@ -47,8 +49,11 @@ class Later:
             return None
         spec = find(name)
         if spec is None:
+            self.looked[name] = ""
             return None
         own = spec.origin is not None and is_own_file(spec.origin)
+        if own:
+            self.looked[name] = spec.origin or ""
         # An installed package is judged as a whole.
         key = name if own else name.partition(".")[0]
         if key not in self.known:
@@ -86,20 +91,6 @@ class Later:
             if (found := self.chain(name)) is not None:
                 return (top, *found)
         return None
-
-
-def find(name: str) -> ModuleSpec | None:
-    """The spec of a module, without importing the packages that it is in."""
-    top, *rest = name.split(".")
-    try:
-        spec = importlib.util.find_spec(top) if top not in sys.modules else sys.modules[top].__spec__
-        for index in range(len(rest)):
-            if spec is None or spec.submodule_search_locations is None:
-                return None
-            spec = PathFinder.find_spec(".".join([top, *rest[: index + 1]]), list(spec.submodule_search_locations))
-    except (ImportError, ValueError, AttributeError):
-        return None
-    return spec
 
 
 def code_of(spec: Any) -> CodeType | None:

@@ -12,18 +12,19 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freelane.adapters.registry import route_table
 from freelane.adapters.route_model import RouteTable
 from freelane.gil_lane import gil_watch
-from freelane.gil_lane.detect import extensions, import_graph, import_stubs
-from freelane.gil_lane.detect.call_graph import Reach
+from freelane.gil_lane.detect import extensions, import_graph, import_stubs, kept
 from freelane.gil_lane.detect.extensions import Extension
-from freelane.gil_lane.detect.later import Later
 from freelane.gil_lane.routes import told
 from freelane.loader import load
 from freelane.settings import Settings
+
+if TYPE_CHECKING:
+    from freelane.gil_lane.detect.call_graph import Reach
 
 START = 120.0
 # The settings that say how an app is imported, and what is known of it.
@@ -66,7 +67,10 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str) -> Report:
-        values = json.loads(text)
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Report:
         values["extensions"] = [Extension(**item) for item in values["extensions"]]
         values["routes"] = [RouteReport(**item) for item in values["routes"]]
         return cls(**values)
@@ -119,13 +123,37 @@ class Inspection:
         import_stubs.install(self.foreign)
         self.graph = import_graph.ImportGraph()
         self.graph.install()
+        self.files = kept.ReadFiles()
+        self.files.install()
+        self.looked: dict[str, str] = {}
+        self.asked = [getattr(settings, name) for name in NEEDED]
 
     def report(self, app: Any, survey: bool = False) -> Report:
         """What ``app`` needs. Names are followed only where something needs the GIL, or may once it is imported.
 
-        With ``survey`` the extensions that do not are listed too, each with what it belongs to.
+        Nothing is followed again of what has not changed since it was. With ``survey`` the extensions that do
+        not need it are listed too, each with what it belongs to, and all of it is followed.
         """
         self.graph.uninstall()
+        self.files.uninstall()
+        if survey:
+            return self.look(app, survey)
+        key = kept.key(self.graph, self.files, self.asked)
+        known = kept.recall(key)
+        if known is not None:
+            report = Report.from_dict(known["report"])
+            if not report.routes or kept.signature(route_table(app)) == known["routes"]:
+                return report
+        report = self.look(app)
+        routes = kept.signature(route_table(app)) if report.routes else ""
+        kept.keep(key, self.looked, report=asdict(report), routes=routes)
+        return report
+
+    def look(self, app: Any, survey: bool = False) -> Report:
+        """As ``report``, following everything."""
+        from freelane.gil_lane.detect.call_graph import Reach
+        from freelane.gil_lane.detect.later import Later
+
         foreign = [extensions.Extension(name, "", "no wheel for this interpreter") for name in foreign_in_use()]
         modules = extensions.unsafe_loaded() if gil_watch.free_threaded() else {}
         unsafe = self.named | modules.keys()
@@ -134,6 +162,8 @@ class Inspection:
             for name, module in sorted(modules.items())
         ]  # fmt: skip
         later = Later(extensions.judge, self.graph.behind(unsafe)) if gil_watch.free_threaded() else None
+        if later is not None:
+            self.looked = later.looked
         if not unsafe and not foreign and (later is None or not later.anything()):
             return Report(found, foreign=self.foreign)
         table = route_table(app)
