@@ -104,6 +104,10 @@ class Adapter:
     def join_state(self, app: Any, url: str | None) -> None:
         """In a process of the gil lane: use what ``share_state`` made reachable."""
 
+    def collectors(self, app: Any) -> list[Any]:
+        """Counters of the app's own for the page of ``--metrics-port``, as prometheus_client takes them."""
+        return []
+
 
 unknown = Adapter()
 # Only added to, as adapters are imported.

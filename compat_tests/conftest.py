@@ -28,7 +28,7 @@ SPREAD = {
 UNIT = {
     "test_router.py", "test_scope.py", "test_executor.py", "test_bridge.py", "test_wire.py", "test_plainjson.py", "test_compiled.py",
     "test_starlette_adapter.py", "test_granian_contract.py", "test_framework_contract.py", "test_generated_source.py",
-    "test_architecture.py", "test_fastapi_bodies.py", "test_fastapi_changes.py", "test_gil_protocol.py",
+    "test_architecture.py", "test_fastapi_bodies.py", "test_fastapi_changes.py", "test_gil_protocol.py", "test_migration_parts.py",
 }  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from freelane import alias
@@ -60,7 +63,14 @@ def serve(app: Any, **options: Any) -> int:
         def make() -> Any:
             return served
 
-    server = Server(make, settings, target)
+    load_app: Callable[[], Any] = make
+    served = settings
+    if settings.migrates:
+        from freelane.migration import build
+
+        load_app = partial(build.front, make, settings, target or getattr(app, "__name__", type(app).__name__))
+        served = replace(settings, lifespan="on")  # the front's, which runs those of all sides
+    server = Server(load_app, served, target)
     try:
         return server.run()
     finally:

@@ -95,10 +95,12 @@ def serve(
     port: int | None = None,
     timeout: float = START_SECONDS,
     patience: float = STOP_SECONDS,
+    quiet: bool = True,
 ) -> Iterator[Running]:
     """A contender that answers requests; what was started is gone when the block is left, by whatever way.
 
-    It gets ``patience`` seconds to end by itself. Raises ContenderFailed if it does not start within
+    It gets ``patience`` seconds to end by itself. What it prints is kept for who asks, or, unless ``quiet``,
+    goes where ours goes. Raises ContenderFailed if it does not start within
     ``timeout`` seconds.
     """
     if contender.url is not None:
@@ -112,15 +114,16 @@ def serve(
     started: list[Running] = []
     with tempfile.TemporaryDirectory(prefix="freelane-bench-") as scratch:
         try:
-            yield start(contender, started, Path(scratch) / "output", cores, port, timeout)
+            yield start(contender, started, Path(scratch) / "output" if quiet else None, cores, port, timeout)
         finally:
             for running in started:
                 stop(running, patience)
 
 
 def start(
-    contender: Contender, started: list[Running], log: Path, cores: frozenset[int] | None, port: int | None, timeout: float
-) -> Running:
+    contender: Contender, started: list[Running], log: Path | None, cores: frozenset[int] | None, port: int | None,
+    timeout: float,
+) -> Running:  # fmt: skip
     """Start and wait; a free port that another program took in between is tried again."""
     for last in (False, False, True):
         chosen = port or free_port()
@@ -143,11 +146,13 @@ def in_use(output: str, port: int) -> bool:
     return "address already in use" in output.lower() and str(port) in output
 
 
-def spawn(contender: Contender, port: int, log: Path, cores: frozenset[int] | None, mark: str) -> subprocess.Popen[bytes]:
+def spawn(
+    contender: Contender, port: int, log: Path | None, cores: frozenset[int] | None, mark: str
+) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PORT": str(port), **contender.environment, MARK: mark}
     paths = [str(contender.directory), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    with log.open("wb") as output, machine.pinned(cores):
+    with contextlib.nullcontext() if log is None else log.open("wb") as output, machine.pinned(cores):
         try:
             # A session of its own: Ctrl-C reaches the bench only, which then stops the whole of it.
             return subprocess.Popen(
@@ -156,7 +161,7 @@ def spawn(contender: Contender, port: int, log: Path, cores: frozenset[int] | No
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=None if output is None else subprocess.STDOUT,
                 start_new_session=True,
             )
         except OSError as exc:

@@ -18,6 +18,7 @@ COMMANDS = {
     "check": ("freelane.cli.check", "say what of an app needs the GIL, and which lane serves each route"),
     "routes": ("freelane.cli.check", "the routes of an app and the lane of each"),
     "bench": ("freelane.cli.bench", "prove that answers are equal under other servers, then show what they cost"),
+    "migration": ("freelane.cli.migration", "move requests between two apps while they are served"),
     "completion": ("freelane.cli.completion", "print the completion script of a shell"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,13 @@ class SettingOption(click.Option):
 
 class SettingsCommand(click.Command):
     """A command that takes every option; its ``--help`` shows what is common, ``--help-all`` the rest."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """``--canary 5% new:app`` may stand without quotes."""
+        for at in range(len(args) - 2, 0, -1):
+            if args[at - 1] == "--canary" and re.fullmatch(r"[\d.]+%", args[at]) and not args[at + 1].startswith("-"):
+                args = [*args[:at], f"{args[at]} {args[at + 1]}", *args[at + 2 :]]
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         everything = bool(ctx.meta.get("freelane.everything"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from freelane.cli.options import settings_command
@@ -31,13 +32,16 @@ def dev(target: str | None, given: dict[str, Any]) -> int:
 
 def serve(target: str | None, given: dict[str, Any], defaults: Mapping[str, Any]) -> int:
     settings = resolve(given, defaults=defaults)
-    target = choose(target)
+    target = choose(target or new_app(settings))
     # Imported here: a mistake does not wait for it.
     from freelane.server import constants, shutdown
     from freelane.server.host import Server
 
     constants.install()
-    server = Server(lambda: load_app(target, settings), settings, target)
+    load, served = (lambda: load_app(target, settings)), settings
+    if settings.migrates:
+        load, served = fronted(load, settings, target)
+    server = Server(load, served, target)
     code = server.run()
     if server.deadline is not None:
         shutdown.end_threads(code, server.deadline, interrupted=server.exit.interrupted)
@@ -52,6 +56,32 @@ def choose(target: str | None) -> str:
     found = complete(found)
     print(f"freelane: serving {found}, {where}", file=sys.stderr)
     return found
+
+
+def new_app(settings: Settings) -> str | None:
+    """The app that --strangle serves, where its file names it."""
+    if not settings.strangle:
+        return None
+    from freelane.migration import state_file
+
+    found = state_file.read(state_file.choose(settings.migration_file)).get("new")
+    return None if found is None else str(found)
+
+
+def fronted(load: Callable[[], Any], settings: Settings, target: str) -> tuple[Callable[[], Any], Settings]:
+    """What loads the app with the other sides beside it. Theirs are the lifespans: the server runs the front's."""
+    from freelane.migration import build
+
+    def both() -> Any:
+        try:
+            return build.front(load, settings, target)
+        except ConfigError:
+            raise
+        except Exception as exc:
+            traceback.print_exc()
+            raise UnavailableError(f"importing another side failed: {type(exc).__name__}: {exc}") from None
+
+    return both, replace(settings, lifespan="on")
 
 
 def load_app(target: str, settings: Settings) -> Any:

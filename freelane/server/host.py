@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from freelane.adapters.registry import rsgi_obstacle
+from freelane.adapters.registry import adapter_of, rsgi_obstacle
 from freelane.errors import EXIT_STARTUP, ConfigError, StartupError
 from freelane.fastcore.version import __version__
 from freelane.gil_lane import gil_watch, start
@@ -205,7 +205,9 @@ class Server:
         from freelane.server.metrics import Collector
 
         supervisor = self.gil.supervisor if self.gil is not None else None
-        page = Page(self.settings.host, port + index if port else 0, supervisor, Collector(lambda: self.workers))
+        app = self.workers[0].runtime.app
+        own = adapter_of(app).collectors(app)
+        page = Page(self.settings.host, port + index if port else 0, supervisor, Collector(lambda: self.workers), *own)
         logger.info("Metrics at %s.", page.address)
         return page
 

@@ -17,6 +17,7 @@ GROUPS = {
     "tls": "TLS",
     "protocol": "Protocols",
     "gil": "The gil lane",
+    "migration": "From one app to another",
 }
 
 

@@ -88,8 +88,8 @@ def from_pyproject(path: Path) -> dict[str, Any]:
     known = kinds()
     for key, value in read_pyproject(path).get("freelane", {}).items():
         name = key.replace("-", "_")
-        if name == "app":
-            continue  # the target, which is no setting
+        if name in ("app", "migration"):
+            continue  # the target, and what freelane.migration keeps there
         if name not in known:
             close = near(name, known).replace("_", "-")
             raise ConfigError(f"{path}: [tool.freelane] has no setting '{key}'{close}")

@@ -153,6 +153,28 @@ class Settings:
     gil_max_requests: int | None = option(None, "requests after which a gil lane process is replaced", "gil", minimum=1)
     gil_python: str | None = option(None, "interpreter of the gil lane, for wheels that need one with the GIL", "gil",
         metavar="PYTHON")
+
+    shadow: str | None = option(None, "copy requests to this side and compare its answers", "migration", metavar="SIDE")
+    shadow_methods: list[str] = option([], "method to copy as well as GET, HEAD and OPTIONS (repeatable)", "migration",
+        name="shadow-method", metavar="METHOD")
+    shadow_ignore: list[str] = option([], "not compared: 'header NAME', headers, or $.path of JSON (repeatable)", "migration",
+        metavar="PLACE")
+    shadow_backlog: int = option(1000, "copies that may wait before more are dropped", "migration", minimum=1)
+    canary: str | None = option(None, "let this side answer a share: '5% module:app'", "migration", metavar="'N% SIDE'")
+    canary_by: str = option("client", "what keeps to its side: client, header:NAME or cookie:NAME", "migration",
+        choices=("client", "header:NAME", "cookie:NAME"), open=True)
+    route: list[str] = option([], "side of a path: '[METHODS] /v1/*=SIDE' (repeatable)", "migration", separator="\n",
+        metavar="PATH=SIDE")
+    strangle: bool = option(False, "serve the paths of [tool.freelane.migration], and all else from the old app", "migration")
+    redact: list[str] = option([], "header, cookie, parameter or field that is never written (repeatable)", "migration",
+        metavar="NAME")
+    side_timeout: float = option(30.0, "seconds that another side has to answer", "migration", minimum=0.001)
+    side_errors: float = option(10.0, "percent of a side's last answers that may fail before it is switched off", "migration",
+        minimum=0)
+    side_retry: float = option(10.0, "seconds until it is tried again", "migration", minimum=0.001)
+    migration_file: str | None = option(None,
+        "where the way over is kept (default: pyproject.toml, or freelane-migration.toml)", "migration", metavar="FILE")
+    migration_page: int | None = option(None, "port of the page that shows the way over, on loopback", "migration", minimum=0)
     # fmt: on
 
     def __post_init__(self) -> None:
@@ -179,6 +201,11 @@ class Settings:
         """What ``server.logs`` wants of the settings."""
         names = ("log_level", "log_config", "log_format", "use_colors")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def migrates(self) -> bool:
+        """Whether another app has a part in answering."""
+        return bool(self.shadow or self.canary or self.route or self.strangle)
 
     @property
     def measured(self) -> bool:
