@@ -1,6 +1,6 @@
 """Connections that live long: what a server has after thousands of events is what it had after hundreds.
 
-``python -m compat_tests.soak [EVENTS] [--transport rsgi|asgi]`` prints, for each case, the objects that
+``python -m compat_tests.soak [EVENTS] [--transport rsgi|asgi] [--pace SECONDS]`` prints, for each case, the objects that
 Python's collector knows and the resident memory of the server, early and late; it fails where objects grew.
 """
 
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import json
+import os
 import socket
 import sys
 import tempfile
@@ -22,14 +24,18 @@ from websockets.sync.client import connect
 
 from compat_tests.servers import Server, running
 
+# Seconds between two events.
+PACE = float(os.environ.get("SOAK_PACE", "0"))
+
 APP = """
-import asyncio, collections, gc, os, threading
+import asyncio, collections, gc, os, threading, time
 import anyio.from_thread
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 import freelane
 
 app = FastAPI()
+PACE = float(os.environ.get("SOAK_PACE", "0"))
 
 def counts():
     for _ in range(3): gc.collect()
@@ -99,6 +105,7 @@ def generator(events: int):
         for number in range(events):
             yield f"{number}\\n"
             marks.step()
+            time.sleep(PACE)
     return StreamingResponse(chunks())
 
 @app.get("/sse/{events}")
@@ -109,7 +116,7 @@ async def sse(request: Request, events: int):
             if await request.is_disconnected(): return
             yield f"data: {number}\\n\\n"
             marks.step()
-            await asyncio.sleep(0)
+            await asyncio.sleep(PACE)
     return StreamingResponse(chunks(), media_type="text/event-stream")
 
 waiters = {}
@@ -122,10 +129,19 @@ async def long(request: Request, number: int):
         del waiters[number]
     return number
 
+@app.get("/lane/{number}")
+@freelane.gil
+def lane(number: int): return number
+
+@app.get("/lane-counts")
+@freelane.gil
+def lane_counts(): return counts()
+
 @app.get("/wake/{number}")
 def wake(number: int):
     async def find():
         while number not in waiters: await asyncio.sleep(0)
+        await asyncio.sleep(PACE)
         waiters[number].set()
     anyio.from_thread.run(find)
 """
@@ -219,11 +235,21 @@ def leave(port: int, times: int) -> None:
             client.recv(1)
 
 
-def settled(server: Server, tasks: int | None = None) -> dict[str, Any]:
+def ask_lane(port: int, times: int) -> None:
+    """So many requests to the process of the gil lane, over one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    for number in range(times):
+        connection.request("GET", f"/lane/{number}")
+        assert connection.getresponse().read() == str(number).encode()
+        time.sleep(PACE)
+    connection.close()
+
+
+def settled(server: Server, tasks: int | None = None, path: str = "/counts") -> dict[str, Any]:
     """What a server has once no more than ``tasks`` are there: it hears of clients that left a little later."""
     deadline = time.monotonic() + 120
     while True:
-        found: dict[str, Any] = json.load(server.get("/counts"))
+        found: dict[str, Any] = json.load(server.get(path))
         if tasks is None or found["objects"].get("Task", 0) <= tasks or time.monotonic() > deadline:
             return found
 
@@ -231,17 +257,20 @@ def settled(server: Server, tasks: int | None = None) -> dict[str, Any]:
 def across(server: Server, case: str, events: int) -> Growth:
     """So many requests."""
     taken = []
-    idle = settled(server)["objects"].get("Task", 0)
+    path = "/lane-counts" if case == "lane process" else "/counts"
+    idle = settled(server, path=path)["objects"].get("Task", 0)
     for times in (events // 5, events - events // 5):
         if case == "long":
             asyncio.run(long_polls(server.port, range(times)))
+        elif case in ("lane", "lane process"):
+            ask_lane(server.port, times)
         else:
             leave(server.port, times)
-        taken.append(settled(server, idle))
+        taken.append(settled(server, idle, path))
     return Growth(case, taken[0], taken[1])
 
 
-CASES = [*INSIDE, "long", "leave"]
+CASES = [*INSIDE, "long", "leave", "lane", "lane process"]
 
 
 def grown(server: Server, case: str, events: int) -> Growth:
@@ -258,8 +287,12 @@ def main() -> int:
     parser.add_argument("events", nargs="?", type=int, default=20_000)
     parser.add_argument("--transport", default="auto", choices=["auto", "rsgi", "asgi"])
     parser.add_argument("--case", choices=CASES)
+    parser.add_argument("--pace", default=0.0, type=float, help="seconds between two events of generator, sse, long and lane")
     asked = parser.parse_args()
     leaks = 0
+    if asked.pace != PACE:  # the server and this process read it as they are imported
+        os.environ["SOAK_PACE"] = str(asked.pace)
+        os.execv(sys.executable, [sys.executable, "-m", "compat_tests.soak", *sys.argv[1:]])
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "soak_app.py").write_text(APP)
         with running(Path(name), "soak_app:app", "--transport", asked.transport) as server:
