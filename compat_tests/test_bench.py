@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from compat_tests import browser
 from compat_tests.servers import COMMAND
 from freelane.bench import Result, compare, machine, processes
 from freelane.bench.statistics import noise, ratio
@@ -110,11 +111,38 @@ def test_servers_and_conversations_are_equal(directory: Path) -> None:
     assert found.agreement.asked == 2 and found.agreement.servers["uvicorn"] == "uvicorn"
 
 
-def test_a_timed_run_is_told_alike_by_table_json_csv_report_and_junit(directory: Path) -> None:
+@pytest.fixture(scope="module")
+def timed(directory: Path) -> tuple[dict[str, Path], subprocess.CompletedProcess[str]]:
+    """One run, and what it wrote, by kind."""
     names = {kind: directory / f"result.{kind}" for kind in ("json", "csv", "html", "junit")}
     options = [word for kind, path in names.items() for word in (f"--{kind}", str(path))]
     done = bench(directory, "--subject", peer("plain"), "-a", peer("failing"), "-r", "/", "-r", "/price", "--anyway",
                  "--github", "--each", *QUICK, *options)  # fmt: skip
+    return names, done
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (500, True)])
+def test_the_report_can_be_read_in_a_browser(
+    timed: tuple[dict[str, Path], object], width: int, dark: bool, tmp_path: Path
+) -> None:
+    names, _ = timed
+    found = browser.seen(names["html"].read_text(), tmp_path, width=width, dark=dark)
+    for row in json.loads(names["json"].read_text())["rows"]:
+        if row["invalid"] is None:
+            assert f"{row['rate']:,.0f}" in found["cells"] and f"{row['latency_ms']['99']:.2f}" in found["cells"]
+        else:
+            assert row["invalid"] in found["text"]
+    assert found["wide"] <= found["screen"] and not found["unseen"]
+    assert [name for name in found["asked"] if not name.startswith("data:")] == []
+    light = [sum(map(int, re.findall(r"\d+", found[part])[:3])) for part in ("back", "fore")]
+    assert (light[0] < light[1]) == dark and abs(light[0] - light[1]) > 400
+
+
+def test_a_timed_run_is_told_alike_by_table_json_csv_report_and_junit(
+    directory: Path, timed: tuple[dict[str, Path], subprocess.CompletedProcess[str]]
+) -> None:
+    names, done = timed
     assert done.returncode == 1, done.stderr
     result = json.loads(names["json"].read_text())
     rows = {(row["scenario"], row["contender"]): row for row in result["rows"]}

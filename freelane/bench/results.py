@@ -35,12 +35,13 @@ class Row:
 
     @property
     def rate(self) -> float | None:
-        return median(self.rates) if self.samples else None
+        """Requests per second, rounded here so that every output rounds the same number again."""
+        return round(median(self.rates), 1) if self.samples else None
 
     def latency(self, percentile: float) -> float | None:
-        """Milliseconds, the median over rounds; None where the generator does not tell it."""
+        """Milliseconds, the median over rounds, rounded likewise; None where the generator does not tell it."""
         found = [sample.latency[percentile] for sample in self.samples if percentile in sample.latency]
-        return median(found) if found else None
+        return round(median(found), 3) if found else None
 
     @property
     def errors(self) -> dict[str, int]:
