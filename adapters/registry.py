@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from freelane.adapters.lane_route import Run
@@ -104,9 +104,9 @@ class Adapter:
     def join_state(self, app: Any, url: str | None) -> None:
         """In a process of the gil lane: use what ``share_state`` made reachable."""
 
-    def collectors(self, app: Any) -> list[Any]:
-        """Counters of the app's own for the page of ``--metrics-port``, as prometheus_client takes them."""
-        return []
+    def families(self, app: Any) -> Iterable[Any]:
+        """Counters of the app's own for the page of ``--metrics-port``, each a ``Family`` of ``freelane.server.ledger``."""
+        return ()
 
 
 unknown = Adapter()

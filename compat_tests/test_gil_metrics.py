@@ -32,13 +32,13 @@ def test_the_page_counts_what_happened(extension: Path, tmp_path: Path) -> None:
         found = page(server)
         assert found['freelane_gil_requests_total{lane="gil-1"}'] == 8
         assert found['freelane_gil_restarts_total{lane="gil-1"}'] == 1
-        assert found['freelane_gil_in_flight{lane="gil-1"}'] == 0
-        assert found["freelane_gil_queue_depth"] == 0
+        assert found['freelane_gil_in_flight{lane="gil-1",worker="1"}'] == 0
+        assert found['freelane_gil_queue_depth{worker="1"}'] == 0
         assert found["freelane_gil_refused_total"] == 0
         assert 0.2 < found['freelane_gil_working_seconds_total{lane="gil-1"}'] < 20
         # The request after the crash waited for the new process.
         assert 0.05 < found['freelane_gil_waiting_seconds_total{lane="gil-1"}'] < 20
-        assert found['freelane_gil_resident_bytes{lane="gil-1"}'] > 5_000_000
+        assert found['freelane_gil_resident_bytes{lane="gil-1",worker="1"}'] > 5_000_000
 
 
 def test_the_log_has_the_counters_at_shutdown(extension: Path, tmp_path: Path) -> None:

@@ -80,15 +80,20 @@ def test_what_is_counted(tmp_path: Path) -> None:
         assert 0 < found[f"freelane_request_duration_seconds_sum{{{labels}}}"] < 600
         assert found['freelane_requests_total{lane="loop",method="GET",route="",status="404"}'] == 1
         assert sum(value for name, value in found.items() if "freelane_requests_total" in name) == 4
-        assert found["freelane_websockets"] == 0 and found["freelane_free_slots_limit"] == 40
+        assert found['freelane_websockets{worker="1"}'] == 0 and found['freelane_free_slots_limit{worker="1"}'] == 40
         assert [name for name in found if name.startswith("freelane_gil_enabled")]
         with upgrade(server.port), socket.create_connection(("127.0.0.1", server.port)) as client:
             client.sendall(b"GET /thread HTTP/1.1\r\nhost: a\r\n\r\n")
-            until(lambda: metrics(port)["freelane_free_busy"] == 1 and metrics(port)["freelane_websockets"] == 1)
-            assert metrics(port)["freelane_in_flight"] >= 2
-            assert metrics(port)["freelane_loop_lag_seconds"] >= 0
+            until(
+                lambda: (
+                    metrics(port)['freelane_free_busy{worker="1"}'] == 1
+                    and metrics(port)['freelane_websockets{worker="1"}'] == 1
+                )
+            )
+            assert metrics(port)['freelane_in_flight{worker="1"}'] >= 2
+            assert metrics(port)['freelane_loop_lag_seconds{worker="1"}'] >= 0
             server.get("/release").read()
-        until(lambda: metrics(port)["freelane_in_flight"] == 0)
+        until(lambda: metrics(port)['freelane_in_flight{worker="1"}'] == 0)
         assert server.stop() == 0
 
 

@@ -9,6 +9,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_tables_are_made_from_the_options(name: str) -> None:
 
 
 INERT = {
-    "loop": "uvloop", "timeout_worker_healthcheck": 9, "server_header": False, "date_header": False, "ssl_cert_reqs": 1,
+    "loop": "uvloop", "timeout_worker_healthcheck": 9, "server_header": False, "date_header": False,
     "ssl_version": 5, "ssl_ciphers": "TLSv1", "http": "h11", "http2": True, "ws": "wsproto", "ws_max_queue": 9,
     "ws_per_message_deflate": False,
 }  # fmt: skip
@@ -113,10 +114,102 @@ def test_what_does_nothing_says_why_on_a_real_start(directory: Path) -> None:
     words = [word for name, value in INERT.items() for word in spelled(name, value).split()]
     with running(directory, "main:app", *words) as server:
         output = server.output()
-        assert server.get("/").status == 200
+        answer = server.get("/")
+        # What no server of Granian's can leave out.
+        assert (answer.status, answer.getheader("server")) == (200, "") and answer.getheader("date")
     for name, value in INERT.items():
         assert f"{spelled(name, value)} does nothing here: " in output, output
     assert notes(Settings(loop="asyncio", http="1", ws="none", ssl_cert_reqs=2)) == []
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A server's certificate, an authority, a client's by that authority, and one of a client that nobody knows."""
+    found = tmp_path_factory.mktemp("certificates")
+    (found / "extensions").write_text("basicConstraints=CA:FALSE\n")  # X.509 version 3, which rustls wants
+    for line in (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout known.key -out known.csr -subj /CN=known",
+        "x509 -req -in known.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out known.pem",
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout strange.key -out strange.pem -days 2 -subj /CN=strange",
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost "
+        "-addext subjectAltName=IP:127.0.0.1",
+    ):
+        subprocess.run(["openssl", *line.split()], cwd=found, check=True, capture_output=True)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("required", "served"), [("0", ["none", "known", "strange"]), ("1", ["none", "known"]), ("2", ["known"])]
+)
+def test_client_certificates(directory: Path, certificates: Path, required: str, served: list[str]) -> None:
+    def is_served(port: int, client: str) -> bool:
+        context = ssl.create_default_context(cafile=str(certificates / "cert.pem"))
+        if client != "none":
+            context.load_cert_chain(certificates / f"{client}.pem", certificates / f"{client}.key")
+        try:
+            return httpx.get(f"https://127.0.0.1:{port}/release", verify=context).text == "released"
+        except httpx.TransportError:
+            return False
+
+    options = [
+        "--ssl-certfile",
+        "cert.pem",
+        "--ssl-keyfile",
+        "key.pem",
+        "--ssl-ca-certs",
+        "ca.pem",
+        "--ssl-cert-reqs",
+        required,
+    ]
+    words = [str(certificates / word) if word.endswith(".pem") else word for word in options]
+    with running(directory, "main:app", *words) as server:
+        assert [client for client in ("none", "known", "strange") if is_served(server.port, client)] == served, server.output()
+
+
+def test_certificates_that_nothing_can_check(directory: Path, certificates: Path) -> None:
+    given = {"ssl_certfile": str(certificates / "cert.pem"), "ssl_keyfile": str(certificates / "key.pem")}
+    assert "no client is asked" in notes(Settings(**given, ssl_cert_reqs=1))[0]
+    with pytest.raises(ConfigError, match="--ssl-cert-reqs 2 needs --ssl-ca-certs"):
+        Settings(**given, ssl_cert_reqs=2)
+
+
+FALLBACK = """
+import sys
+from freelane.cli.main import main
+from freelane.server import granian
+granian.contract = lambda: ["a name is gone"]
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("where", ["its own file", "the certificate's"])
+def test_an_encrypted_key_through_granian_alone(directory: Path, certificates: Path, where: str) -> None:
+    """Where Granian's private names have moved."""
+    pytest.importorskip("cryptography")
+    words = ["openssl", "pkcs8", "-topk8", "-in", "key.pem", "-out", str(directory / "key.pem"), "-passout", "pass:secret"]
+    subprocess.run(words, cwd=certificates, check=True, capture_output=True)
+    pem = (certificates / "cert.pem").read_text()
+    own = where == "its own file"
+    (directory / "cert.pem").write_text(pem if own else pem + (directory / "key.pem").read_text())
+    (directory / "moved.py").write_text(FALLBACK)
+    port = free_port()
+    options = ["--ssl-certfile", "cert.pem", *(["--ssl-keyfile", "key.pem"] if own else []), "--ssl-keyfile-password", "secret"]
+    command = [sys.executable, "moved.py", "run", "main:app", "--port", str(port), *options]
+    with started(command, directory, port, "Listening at") as server:
+        assert "a name is gone" in server.output()
+        context = ssl.create_default_context(cafile=str(certificates / "cert.pem"))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        answer = None
+        for _ in range(600):
+            try:
+                answer = httpx.get(f"https://127.0.0.1:{port}/release", verify=context)
+                break
+            except httpx.TransportError:
+                assert server.process.poll() is None, server.output()
+                time.sleep(0.1)
+        assert answer is not None and answer.text == "released", server.output()
+        assert server.stop() == 0
 
 
 def test_limits_and_headers(directory: Path) -> None:
@@ -140,7 +233,8 @@ def test_limits_and_headers(directory: Path) -> None:
         with socket.create_connection(("127.0.0.1", server.port)) as held:
             held.sendall(b"GET /hold HTTP/1.1\r\nhost: a\r\n\r\n")
             server.wait_for("HELD")
-            assert httpx.get(url).status_code == 503
+            busy = httpx.get(url)
+            assert (busy.status_code, busy.headers["x-one"], busy.headers["server"]) == (503, "1", "mine")
             assert httpx.get(url + "/healthz").text == "ok"
             held.shutdown(socket.SHUT_RDWR)
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as idle:
@@ -231,6 +325,7 @@ def ready(log: Path, process: subprocess.Popen[Any]) -> bool:
     while " | " not in log.read_text():
         if process.poll() is not None:
             return False
+        time.sleep(0.05)
     return True
 
 

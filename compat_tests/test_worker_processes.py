@@ -114,3 +114,28 @@ def test_a_signal_is_obeyed_while_a_worker_waits_to_be_replaced(tmp_path: Path, 
     until(lambda: "a new one starts in 60 s" in log.read_text())
     os.kill(pid, number)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+PYRE = """
+import os
+from freelane.adapters.pyre import Pyre
+app = Pyre()
+@app.get("/")
+def count(req): return [os.getpid(), app.state.incr("n")]
+"""
+
+
+def test_the_state_of_a_pyre_app_is_each_process_s_own(tmp_path: Path) -> None:
+    """A row of migration_guide/pyre.md."""
+    (tmp_path / "shop.py").write_text(PYRE)
+    with running(tmp_path, "shop:app", "--workers", "2") as server:
+        counts: dict[int, int] = {}
+
+        def both() -> bool:
+            pid, count = until(lambda: ask(server))
+            assert count == counts.get(pid, 0) + 1
+            counts[pid] = count
+            return len(counts) == 2
+
+        until(both)
+        assert server.stop() == 0

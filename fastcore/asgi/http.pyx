@@ -31,6 +31,9 @@ FOLLOWING[COMPLETE] = 0
 # A sender that is further ahead than this waits for the client (bytes).
 cdef long long PACE_BYTES = 1 << 20
 
+# What every answer has, in those that no observer sees, too: pairs of bytes, set before anything is served.
+ALWAYS = []
+
 cdef list ERROR_HEADERS = [
     (b"content-type", b"text/plain; charset=utf-8"),
     (b"content-length", b"21"),
@@ -400,6 +403,7 @@ cdef class HTTPExchange(RequestBody):
 cpdef answer_now(object proto, bint rsgi, int status, bytes body):
     """Answer with a line of text in the place of what could not be sent, or not be read."""
     headers = [
+        *ALWAYS,
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),

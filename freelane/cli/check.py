@@ -81,12 +81,13 @@ def routes(app: Any, found: Findings) -> list[dict[str, Any]]:
             "path": entry.path + ("/*" if entry.prefix else ""),
             "kind": entry.kind,
             "lane": lane,
+            "gil": found.gil or lane == "gil",
             "compiled": compiled,
             "reason": reason,
         })  # fmt: skip
     # What is left is paths that the settings name.
-    rows += [{"methods": [], "path": item.path, "kind": item.kind, "lane": "gil", "compiled": False, "reason": item.reason}
-             for item in gil.values()]  # fmt: skip
+    rows += [{"methods": [], "path": item.path, "kind": item.kind, "lane": "gil", "gil": True, "compiled": False,
+              "reason": item.reason} for item in gil.values()]  # fmt: skip
     return rows
 
 
@@ -94,7 +95,9 @@ def route_table(rows: list[dict[str, Any]]) -> str:
     table = []
     for row in rows:
         methods = "WebSocket" if row["kind"] == "websocket" else ", ".join(row["methods"]) or "any"
-        table.append((methods, row["path"], row["lane"], "compiled" if row["compiled"] else "-", row["reason"]))
+        told = row["gil"] and row["lane"] != "gil" and gil_watch.free_threaded()
+        lane = f"{row['lane']}, GIL on" if told else row["lane"]
+        table.append((methods, row["path"], lane, "compiled" if row["compiled"] else "-", row["reason"]))
     return columns(("methods", "path", "lane", "", "reason"), table) if table else ""
 
 

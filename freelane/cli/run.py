@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,10 @@ from freelane.errors import ConfigError, UnavailableError
 from freelane.settings import Settings, resolve
 
 # What `dev` is without options.
-DEV = {"reload": True, "access_log": True}
+DEV = {
+    "reload": True, "access_log": True,
+    "access_log_format": '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s in %(took)s (%(lane)s lane)',
+}  # fmt: skip
 
 
 def run(target: str | None, given: dict[str, Any]) -> int:
@@ -71,6 +73,7 @@ def new_app(settings: Settings) -> str | None:
 def fronted(load: Callable[[], Any], settings: Settings, target: str) -> tuple[Callable[[], Any], Settings]:
     """What loads the app with the other sides beside it. Theirs are the lifespans: the server runs the front's."""
     from freelane.migration import build
+    from freelane.server import logs
 
     def both() -> Any:
         try:
@@ -78,7 +81,7 @@ def fronted(load: Callable[[], Any], settings: Settings, target: str) -> tuple[C
         except ConfigError:
             raise
         except Exception as exc:
-            traceback.print_exc()
+            print(logs.traceback_text(exc, logs.coloured(settings, sys.stderr)), file=sys.stderr)
             raise UnavailableError(f"importing another side failed: {type(exc).__name__}: {exc}") from None
 
     return both, replace(settings, lifespan="on")
@@ -86,6 +89,7 @@ def fronted(load: Callable[[], Any], settings: Settings, target: str) -> tuple[C
 
 def load_app(target: str, settings: Settings) -> Any:
     from freelane.loader import load
+    from freelane.server import logs
 
     try:
         return load(target, **settings.loading)
@@ -93,7 +97,7 @@ def load_app(target: str, settings: Settings) -> Any:
         raise
     except Exception as exc:
         # The app's own error: its traceback is what helps.
-        traceback.print_exc()
+        print(logs.traceback_text(exc, logs.coloured(settings, sys.stderr)), file=sys.stderr)
         raise UnavailableError(f"importing '{target}' failed: {type(exc).__name__}: {exc}") from None
 
 

@@ -28,24 +28,28 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """``problems`` are what needs a person, one sentence each with its cure."""
+    """``problems`` are what needs a person, one sentence each with its cure; ``gil``: whether the GIL is on for all routes."""
 
     extensions: list[Extension]
     gil_routes: list[Finding]
     problems: list[str]
+    gil: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
             "extensions": [{**asdict(item), "advice": item.advice} for item in self.extensions],
             "gil_routes": [asdict(item) for item in self.gil_routes],
             "problems": self.problems,
+            "gil": self.gil,
         }
 
 
 def findings(table: RouteTable, settings: Settings, report: Report) -> Findings:
     """What a person should know before serving. Raises ConfigError as ``freelane run`` would."""
     routes = choose(table, settings, report)
-    return Findings(report.extensions, list(gil_routes(routes)), list(problems(routes, settings, report)))
+    asked = report.together if settings.gil_auto == "on" else report.unsafe
+    gil = not gil_watch.free_threaded() or bool(asked) and not gil_watch.kept_off()
+    return Findings(report.extensions, list(gil_routes(routes)), list(problems(routes, settings, report)), gil)
 
 
 def gil_routes(routes: GilRoutes) -> Iterable[Finding]:

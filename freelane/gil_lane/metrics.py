@@ -1,14 +1,13 @@
-"""Counters of the gil lane: in the log at shutdown, and as a Prometheus page (``--metrics-port``)."""
+"""Counters of the gil lane: in the log at shutdown, and for the metrics page (``--metrics-port``)."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from freelane.errors import ConfigError
 from freelane.gil_lane.supervisor import Slot, Supervisor
+from freelane.server.ledger import Family
 
 logger = logging.getLogger("freelane.error")
 
@@ -52,56 +51,20 @@ def log(supervisor: Supervisor) -> None:
         logger.info("The gil lane refused %d requests (503).", refused)
 
 
-class Collector:
-    """What prometheus_client asks; ``supervisor`` is None for a server without the lane."""
-
-    def __init__(self, supervisor: Supervisor | None) -> None:
-        self.supervisor = supervisor
-
-    def collect(self) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-        if self.supervisor is None:
-            return
-        counters = [count(slot) for slot in self.supervisor.slots]
-        families: list[tuple[Any, str, str, Callable[[Counters], float]]] = [
-            (CounterMetricFamily, "requests", "Requests handed to the lane.", lambda it: it.requests),
-            (GaugeMetricFamily, "in_flight", "Requests whose answer has not begun.", lambda it: it.in_flight),
-            (CounterMetricFamily, "restarts", "Processes that were replaced.", lambda it: it.restarts),
-            (CounterMetricFamily, "waiting_seconds", "Time that requests waited for a process.", lambda it: it.waiting),
-            (CounterMetricFamily, "working_seconds", "Time until their answer began.", lambda it: it.working),
-            (GaugeMetricFamily, "resident_bytes", "Resident memory.", lambda it: it.resident),
-        ]
-        for kind, name, help, value in families:
-            family = kind(f"freelane_gil_{name}", help, labels=["lane"])
-            for it in counters:
-                family.add_metric([it.lane], value(it))
-            yield family
-        clients = self.supervisor.clients
-        queue = sum(len(client.queue) for client in clients)
-        yield GaugeMetricFamily("freelane_gil_queue_depth", "Requests that wait for a process.", queue)
-        refused = sum(client.refused for client in clients)
-        yield CounterMetricFamily("freelane_gil_refused", "Requests that were answered 503.", refused)
-
-
-class Page:
-    """The Prometheus page, on a thread of its own. Raises ConfigError if it cannot be had."""
-
-    def __init__(self, host: str, port: int, supervisor: Supervisor | None, *collectors: Any) -> None:
-        try:
-            import prometheus_client
-        except ImportError:
-            raise ConfigError("--metrics-port needs prometheus_client: pip install 'freelane[metrics]'") from None
-        registry = prometheus_client.CollectorRegistry()
-        for collector in (Collector(supervisor), *collectors):
-            registry.register(collector)
-        prometheus_client.ProcessCollector(registry=registry)
-        try:
-            self.server, self.thread = prometheus_client.start_http_server(port, host, registry)
-        except OSError as exc:
-            raise ConfigError(f"--metrics-port {port} cannot be used: {exc.strerror}") from None
-        self.address = f"http://{host}:{self.server.server_port}/metrics"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+def families(supervisor: Supervisor) -> Iterator[Family]:
+    """What the lane has counted; from any thread."""
+    counters = [count(slot) for slot in supervisor.slots]
+    known: list[tuple[str, str, str, Callable[[Counters], float]]] = [
+        ("counter", "requests", "Requests handed to the lane.", lambda it: it.requests),
+        ("gauge", "in_flight", "Requests whose answer has not begun.", lambda it: it.in_flight),
+        ("counter", "restarts", "Processes that were replaced.", lambda it: it.restarts),
+        ("counter", "waiting_seconds", "Time that requests waited for a process.", lambda it: it.waiting),
+        ("counter", "working_seconds", "Time until their answer began.", lambda it: it.working),
+        ("gauge", "resident_bytes", "Resident memory.", lambda it: it.resident),
+    ]
+    for kind, name, help, value in known:
+        yield Family(kind, f"freelane_gil_{name}", help, ["lane"], [([it.lane], value(it)) for it in counters])
+    queue = sum(len(client.queue) for client in supervisor.clients)
+    yield Family("gauge", "freelane_gil_queue_depth", "Requests that wait for a process.", [], [([], queue)])
+    refused = sum(client.refused for client in supervisor.clients)
+    yield Family("counter", "freelane_gil_refused", "Requests that were answered 503.", [], [([], refused)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from freelane.adapters import registry
@@ -53,10 +53,10 @@ class MigrationAdapter(registry.Adapter):
     def share_state(self, app: Any) -> str | None:
         return registry.adapter_of(app.app).share_state(app.app)
 
-    def collectors(self, app: Any) -> list[Any]:
-        from freelane.migration.metrics import Collector
+    def families(self, app: Any) -> Iterable[Any]:
+        from freelane.migration import metrics
 
-        return [Collector(app)]
+        return metrics.families(app)
 
 
 registry.register(MigrationAdapter())

@@ -17,15 +17,25 @@ from typing import Any
 # How long a line may wait (seconds).
 INTERVAL = 0.05
 
-quote = functools.lru_cache(maxsize=1024)(urllib.parse.quote)
+# How many different requests, and clients, are remembered as text.
+REMEMBERED = 4096
 
 
-@functools.lru_cache(maxsize=1024)
-def status_of(status: int) -> str:
+@functools.lru_cache(REMEMBERED)
+def address_of(client: Any) -> str:
+    return f"INFO:     {client[0]}:{client[1]}" if client else "INFO:     "
+
+
+@functools.lru_cache(REMEMBERED)
+def request_of(method: str, path: str, query: bytes, version: str, status: int) -> str:
+    target = urllib.parse.quote(path)
+    if query:
+        target += "?" + query.decode("ascii", "replace")
     try:
-        return f"{status} {http.HTTPStatus(status).phrase}"
+        phrase = http.HTTPStatus(status).phrase
     except ValueError:
-        return f"{status} "
+        phrase = ""
+    return f' - "{method} {target} HTTP/{version}" {status} {phrase}\n'
 
 
 class Last(logging.Handler):
@@ -45,28 +55,26 @@ class AccessLines:
 
     def __init__(self, logger: logging.Logger) -> None:
         self.logger = logger
-        self.handlers = list(logger.handlers)
-        # Appended to by any thread, emptied by the writer alone.
-        self.lines: deque[str] = deque()
+        (self.handler,) = logger.handlers
+        # Client and request of each line. Appended to by any thread, emptied by the writer alone.
+        self.lines: deque[tuple[Any, ...]] = deque()
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.run, name="freelane-access", daemon=True)
         self.thread.start()
         # Every end of ours goes by `logging.shutdown`, which flushes and closes what handlers there are.
-        self.handler = Last(self)
+        self.last = Last(self)
 
     def plain(self) -> bool:
         """Whether a record would be written as it is here: no handler, filter or level of somebody else's."""
         logger = self.logger
-        return logger.handlers == self.handlers and not logger.filters and logger.isEnabledFor(logging.INFO)
+        handlers = logger.handlers
+        if len(handlers) != 1 or handlers[0] is not self.handler or logger.filters:
+            return False
+        return logger.isEnabledFor(logging.INFO)
 
     def write(self, scope: Any, status: int) -> None:
-        client, target = scope["client"], quote(scope["path"])
-        if scope["query_string"]:
-            target += "?" + scope["query_string"].decode("ascii", "replace")
-        address = f"{client[0]}:{client[1]}" if client else ""
-        self.lines.append(
-            f'INFO:     {address} - "{scope["method"]} {target} HTTP/{scope["http_version"]}" {status_of(status)}\n'
-        )
+        request = scope["method"], scope["path"], scope["query_string"], scope["http_version"], status
+        self.lines.append((scope["client"], *request))
 
     def run(self) -> None:
         while not self.stopped.wait(INTERVAL):
@@ -74,7 +82,7 @@ class AccessLines:
 
     def flush(self) -> None:
         lines = self.lines
-        text = "".join([lines.popleft() for _ in range(len(lines))])
+        text = "".join([text_of(*lines.popleft()) for _ in range(len(lines))])
         if text:
             try:
                 sys.stdout.write(text)
@@ -89,6 +97,13 @@ class AccessLines:
             if self.thread is not threading.current_thread() and self.thread.is_alive():
                 self.thread.join(1)
             self.flush()
+
+
+def text_of(client: Any, *request: Any) -> str:
+    try:
+        return address_of(client) + request_of(*request)
+    except TypeError:  # an app may put there what cannot be remembered
+        return address_of.__wrapped__(client) + request_of.__wrapped__(*request)
 
 
 def own_way(logger: logging.Logger) -> AccessLines | None:

@@ -7,8 +7,8 @@ import logging
 import platform
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from freelane.adapters.registry import adapter_of, rsgi_obstacle
 from freelane.errors import EXIT_STARTUP, ConfigError, StartupError
@@ -19,13 +19,14 @@ from freelane.server import granian, handover, logs, processes, scheduling, serv
 from freelane.server.channel import Channel
 from freelane.server.crew import Crew
 from freelane.server.forks import forks
+from freelane.server.ledger import Family, Ledger, Measures
 from freelane.server.signals import Exit, Interrupted
 from freelane.server.worker import Worker
 from freelane.settings import Settings
 from freelane.settings.uvicorn import notes
 
 if TYPE_CHECKING:
-    from freelane.gil_lane.metrics import Page
+    from freelane.server.page import Page
 
 logger = logging.getLogger("freelane.error")
 
@@ -60,6 +61,7 @@ class Server:
         self.handover: handover.HandOver | None = None
         # When what still runs has had its time (time.monotonic); None until the server stops.
         self.deadline: float | None = None
+        self.measures = Measures(self.count, self.count_app, self.count_lane)
 
     def run(self) -> int:
         """Raises ConfigError before anything was started; returns 0, or 3 if the app's startup failed."""
@@ -85,11 +87,14 @@ class Server:
             if settings.reload and self.target is not None:
                 from freelane.server import reload
 
-                return reload.Reloader(settings, listener).run()
+                reloader = reload.Reloader(settings, listener)
+                reloader.page = self.open_page(reloader.ledger, reloader.refresh)
+                return reloader.run()
             if workers > 1:
                 crew = processes.Processes(
                     workers, forks(lambda index, channel: self.serve_as_process(listener, index, channel)), settings.patience
                 )
+                crew.page = self.open_page(crew.ledger, crew.refresh)
                 crew.released = lambda index: listener.release(index, settings.loops)
                 return crew.run()
             return self.serve(listener, list(range(settings.loops)))
@@ -105,7 +110,8 @@ class Server:
     def renew(self) -> None:
         """Let a new process take over, if it can start. Callable from any thread and from a signal handler."""
         if self.channel is not None and self.channel.alive:
-            self.channel.say("renew")
+            if self.deadline is None:
+                self.channel.say("renew")
         elif self.handover is not None:
             self.handover.begin()
 
@@ -130,10 +136,10 @@ class Server:
         settings = self.settings
         in_force = scheduling.describe(settings.batch)
         self.watch.install()
-        self.handover = handover.HandOver(listener, settings.patience, self.retire)
+        self.handover = handover.HandOver(listener, settings.patience, self.retire, lambda: self.exit.exiting, self.measures)
         self.exit.install(self.renew)
         if self.channel is not None:
-            self.channel.listen(self.retire)
+            self.channel.listen(self.retire, self.measures.text, self.live_alone)
         try:
             serve = self.start(listener, indexes, in_force)
         except Interrupted:
@@ -141,12 +147,25 @@ class Server:
         except StartupError as exc:
             logger.error("Application startup failed. Exiting.\n%s", str(exc).rstrip())
             return EXIT_STARTUP
-        serve()
-        if self.handover.taken and not self.exit.exiting:
-            assert self.deadline is not None
-            self.handover.become_keeper(self.deadline)
+        try:
+            serve()
+            if self.handover.taken and not self.exit.exiting:
+                assert self.deadline is not None
+                self.handover.become_keeper(self.deadline)
+        finally:
+            if self.handover.page is not None:
+                self.handover.page.close()
         self.handover.dismiss()
         return 0
+
+    def leave(self) -> NoReturn:
+        """End now, since Granian waits for connections that will not end."""
+        self.report()
+        if self.handover is not None:
+            if self.handover.taken and not self.exit.exiting:
+                self.handover.execute()
+            self.handover.dismiss()
+        shutdown.leave(0)
 
     def start(self, listener: sockets.Listener, indexes: list[int], in_force: str) -> Callable[[], None]:
         """Import the app and start it; returns what serves it. Raises Interrupted once a signal asks for the end."""
@@ -166,7 +185,18 @@ class Server:
                 self.gil.prepare(app)
         tell(self.gil.routes if self.gil is not None else None, report)
         self.workers = [
-            Worker(index + 1, app, settings, rsgi, listener.sockets[index], listener.port, self.watch, self.gil, self.renew)
+            Worker(
+                index + 1,
+                app,
+                settings,
+                rsgi,
+                listener.sockets[index],
+                listener.port,
+                self.watch,
+                self.gil,
+                self.renew,
+                self.leave,
+            )
             for index, app in zip(indexes, apps)
         ]
         crew = Crew(self.workers)
@@ -175,7 +205,8 @@ class Server:
         try:
             self.exit.starting = False
             self.exit.check()
-            page = self.metrics_page(indexes[0] // settings.loops)
+            if self.channel is None:
+                self.serve_page()
         except BaseException:
             crew.dismiss()
             raise
@@ -191,25 +222,57 @@ class Server:
             finally:
                 if self.gil is not None:
                     self.gil.stop()
-                if page is not None:
-                    page.close()
+                self.report()
 
         return serve
 
-    def metrics_page(self, index: int) -> Page | None:
-        """The counters' page; worker processes have one each, at ports in a row."""
-        port = self.settings.metrics_port
-        if port is None:
+    def open_page(self, ledger: Ledger, refresh: Callable[[], None]) -> Page | None:
+        """The page of the counters, if there shall be one. Raises ConfigError."""
+        if self.settings.metrics_port is None:
             return None
-        from freelane.gil_lane.metrics import Page
-        from freelane.server.metrics import Collector
+        from freelane.server import page
 
-        supervisor = self.gil.supervisor if self.gil is not None else None
-        app = self.workers[0].runtime.app
-        own = adapter_of(app).collectors(app)
-        page = Page(self.settings.host, port + index if port else 0, supervisor, Collector(lambda: self.workers), *own)
-        logger.info("Metrics at %s.", page.address)
-        return page
+        found = page.Page(page.listen(self.settings.host, self.settings.metrics_port), ledger, refresh)
+        logger.info("Metrics at %s.", found.address)
+        return found
+
+    def serve_page(self) -> None:
+        """Show what this process counts, and its successor."""
+        assert self.handover is not None
+        self.handover.page = self.open_page(self.handover.ledger, self.handover.refresh)
+        if self.handover.page is not None:
+            self.handover.page.serve()
+
+    def count(self) -> Iterator[Family]:
+        """What this process has counted."""
+        if self.settings.metrics_port is not None:
+            from freelane.server import metrics
+
+            yield from metrics.count(self.workers)
+
+    def count_app(self) -> Iterator[Family]:
+        """What the app counts by itself, of a kind that an adapter knows."""
+        if self.settings.metrics_port is not None and self.workers:
+            app = self.workers[0].runtime.app
+            yield from adapter_of(app).families(app)
+
+    def count_lane(self) -> Iterator[Family]:
+        if self.settings.metrics_port is not None and self.gil is not None:
+            from freelane.gil_lane import metrics
+
+            yield from metrics.families(self.gil.supervisor)
+
+    def report(self) -> None:
+        """Tell the supervisor for the last time what was counted here."""
+        if self.channel is not None and self.settings.metrics_port is not None:
+            self.channel.say(f"counts {self.measures.text()}")
+
+    def live_alone(self) -> None:
+        """Who watched this process is gone: it goes on, and shows itself what it counts."""
+        try:
+            self.serve_page()
+        except ConfigError as exc:
+            logger.error("%s", exc)
 
     def startup(self, crew: Crew, app: Any) -> None:
         """Start every worker's lifespan, one after the other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,13 +11,19 @@ import sys
 import time
 from pathlib import Path
 
+from freelane.server import page
 from freelane.server.handover import spawns
+from freelane.server.ledger import Family, Ledger
 from freelane.server.processes import Process, Processes
 from freelane.server.sockets import Listener
 
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def main() -> int:
-    state = json.loads(sys.argv[1])
+    with open(int(sys.argv[1]), "rb") as file:
+        file.seek(0)
+        state = json.load(file)
     made = {fd: socket.socket(fileno=fd) for fd in set(state["fds"])}
     listener = Listener(tuple(made[fd] for fd in state["fds"]), state["address"], state["port"], state["uds"])
     for sock in made.values():
@@ -25,6 +32,11 @@ def main() -> int:
     processes = Processes(1, start, state["patience"])
     (place,) = processes.places
     place.served, processes.line = True, ""
+    processes.ledger = Ledger(Family(*family) for family in state["counted"])
+    if state["page"] is not None:
+        sock = socket.socket(fileno=state["page"])
+        sock.set_inheritable(False)
+        processes.page = page.Page(sock, processes.ledger, processes.refresh)
     if state["child"] is not None:
         pid, fd, served = state["child"]
         place.due = None
@@ -32,6 +44,11 @@ def main() -> int:
         place.current.sock.set_inheritable(False)
         if state["again"]:
             processes.renewing.append(place)
+    if state["ended"]:
+        processes.asked.append(signal.SIGTERM)
+    os.set_blocking(state["signals"], False)
+    with contextlib.suppress(BlockingIOError), open(state["signals"], "rb", buffering=0) as file:
+        processes.asked += [number for number in file.read(4096) or b"" if number in HANDLED]
     try:
         return processes.run()
     finally:

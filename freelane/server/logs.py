@@ -6,12 +6,14 @@ logs to, hands every record on to ``uvicorn.error``.
 
 from __future__ import annotations
 
+import copy
 import http
 import json
 import logging
 import logging.config
 import sys
 import time
+import traceback
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ TRACE = 5
 LEVELS = {"trace": TRACE, "debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 COLOURS = {TRACE: 34, 10: 36, 20: 32, 30: 33, 40: 31, 50: 91}
 STATUS_COLOURS = {1: 97, 2: 32, 3: 33, 4: 31, 5: 91}
-ACCESS_FORMAT = '%(client_addr)s - "%(request_line)s" %(status_code)s'
+ACCESS_FORMAT = '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
 
 
 class HandOn(logging.Handler):
@@ -54,9 +56,16 @@ class Lines(logging.Formatter):
         return f"{level}:{' ' * (9 - len(record.levelname))}{self.prefix}"
 
     def format(self, record: logging.LogRecord) -> str:
+        if self.colours:
+            # Others have the same record, and no colours: the text of its traceback is kept in it.
+            record = copy.copy(record)
+            record.exc_text = None
         text = super().format(record)
         # The start line and what has its own level stand alone.
         return text if getattr(record, "bare", False) else self.head(record) + text
+
+    def formatException(self, ei: Any) -> str:
+        return traceback_text(ei[1], self.colours)
 
 
 class AccessLines(Lines):
@@ -70,12 +79,15 @@ class AccessLines(Lines):
         if not isinstance(record.args, tuple) or len(record.args) != 5:
             return super().format(record)
         fields = access_fields(record)
-        if self.form is not None:
-            return self.form % fields
         if self.colours:
             fields["request_line"] = f"\x1b[1m{fields['request_line']}\x1b[0m"
             fields["status_code"] = painted(fields["status_code"], STATUS_COLOURS.get(fields["status"] // 100, 0))
-        return self.head(record) + ACCESS_FORMAT % fields
+            fields["levelprefix"] = fields["levelprefix"].replace(
+                record.levelname, painted(record.levelname, COLOURS.get(record.levelno, 0))
+            )
+        if self.form is None:
+            fields["levelprefix"] += self.prefix
+        return (ACCESS_FORMAT if self.form is None else self.form) % fields
 
 
 class JSONLines(logging.Formatter):
@@ -107,12 +119,20 @@ def access_fields(record: logging.LogRecord) -> dict[str, Any]:
         phrase = http.HTTPStatus(status).phrase  # type: ignore[arg-type]
     except ValueError:
         phrase = ""
+    more = getattr(record, "fields", {})
     return {
         "client_addr": client, "method": method, "full_path": target, "http_version": version, "status": status,
         "request_line": f"{method} {target} HTTP/{version}", "status_code": f"{status} {phrase}",
-        "levelprefix": record.levelname + ":", "asctime": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created)),
-        **getattr(record, "fields", {}),
+        "levelprefix": f"{record.levelname}:{' ' * (8 - len(record.levelname))}",
+        "took": "" if more.get("duration") is None else f"{more['duration'] * 1000:.1f} ms",
+        "asctime": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created)), **more,
     }  # fmt: skip
+
+
+def traceback_text(exc: BaseException, colours: bool) -> str:
+    """A traceback as Python prints it; without a line's end."""
+    lines = traceback.TracebackException.from_exception(exc).format(**{"colorize": True} if colours else {})  # type: ignore[arg-type]
+    return "".join(lines).removesuffix("\n")
 
 
 def painted(text: str, colour: int) -> str:

@@ -1,4 +1,4 @@
-"""What the server counts of its requests, and the Prometheus families made of it (``--metrics-port``)."""
+"""What a process counts of its requests and of itself (``--metrics-port``)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import asyncio
 import bisect
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from freelane.adapters import registry
 from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.asgi.websocket import WebSocketExchange
 from freelane.gil_lane import gil_watch
+from freelane.server.ledger import BUCKETS, Family
+from freelane.server.worker import Worker, resident_bytes
 
-if TYPE_CHECKING:
-    from freelane.server.worker import Worker
-
-# Upper bounds of the duration's buckets (seconds), those of the official clients.
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 # How often the loop's lag is measured (seconds).
 INTERVAL = 0.5
 # Requests that came and whose response has not begun are told apart by their scope's identity: this many at most.
@@ -117,51 +114,42 @@ class Lag:
             self.last = max(0.0, time.monotonic() - due)
 
 
-class Collector:
-    """What prometheus_client asks, from the page's thread."""
+def count(workers: list[Worker]) -> Iterator[Family]:
+    """What the workers of one process have to tell; from any thread."""
+    labels = ["method", "route", "lane", "status"]
+    requests: list[tuple[list[str], Any]] = []
+    durations: list[tuple[list[str], Any]] = []
+    for recorder in {id(worker.recorder): worker.recorder for worker in workers if worker.recorder is not None}.values():
+        for values, (number, total, buckets) in recorder.totals().items():
+            requests.append((list(values), number))
+            durations.append((list(values), [total, *buckets]))
+    yield Family("counter", "freelane_requests", "Responses that have begun.", labels, requests)
+    yield Family("histogram", "freelane_request_duration_seconds", "Until the response began.", labels, durations)
+    late = sum(worker.overdue.count for worker in workers if worker.overdue is not None)
+    yield single("counter", "request_timeouts", "Requests that --request-timeout ended.", late)
+    executors = [worker.runtime.executor for worker in workers if worker.runtime.executor is not None]
+    gauges = {
+        "in_flight": ("Requests and WebSockets in progress.", sum(worker.runtime.running() for worker in workers)),
+        "websockets": ("WebSockets open.", sum(open_websockets(worker) for worker in workers)),
+        "free_queue": ("`def` calls that wait for a thread.", sum(executor.queued for executor in executors)),
+        "free_busy": ("`def` calls that run.", sum(executor.busy_slots for executor in executors)),
+        "free_slots": ("`def` calls that may run at once now.", sum(executor.allowed for executor in executors)),
+        "free_slots_limit": ("`def` calls that may ever run at once.", sum(executor.limit for executor in executors)),
+        "threads": ("Python threads.", threading.active_count()),
+        "resident_bytes": ("Resident memory.", resident_bytes()),
+    }
+    for name, (help, value) in gauges.items():
+        yield single("gauge", name, help, value)
+    yield single("counter", "cpu_seconds", "Processor time.", time.process_time())
+    lag = max([worker.lag.last for worker in workers if worker.lag is not None] or [0.0])
+    yield single("peak", "loop_lag_seconds", "How late the loop was when last looked at.", lag)
+    by = next((worker.watch.module for worker in workers if worker.watch.module), "")
+    rows: list[tuple[list[str], Any]] = [([by], int(gil_watch.enabled()))]
+    yield Family("peak", "freelane_gil_enabled", "Whether the GIL is on, and what turned it on.", ["by"], rows)
 
-    def __init__(self, workers: Callable[[], list[Worker]]) -> None:
-        self.workers = workers
 
-    def collect(self) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
-        workers = self.workers()
-        labels = ["method", "route", "lane", "status"]
-        requests = CounterMetricFamily("freelane_requests", "Responses that have begun.", labels=labels)
-        durations = HistogramMetricFamily("freelane_request_duration_seconds", "Until the response began.", labels=labels)
-        for recorder in {id(worker.recorder): worker.recorder for worker in workers if worker.recorder is not None}.values():
-            for values, (count, total, buckets) in recorder.totals().items():
-                requests.add_metric(list(values), count)
-                below, rows = 0, []
-                for bound, number in zip((*map(str, BUCKETS), "+Inf"), buckets):
-                    below += number
-                    rows.append((bound, below))
-                durations.add_metric(list(values), rows, total)
-        yield requests
-        yield durations
-        executors = [worker.runtime.executor for worker in workers if worker.runtime.executor is not None]
-        gauges = {
-            "in_flight": ("Requests and WebSockets in progress.", sum(worker.runtime.running() for worker in workers)),
-            "websockets": ("WebSockets open.", sum(open_websockets(worker) for worker in workers)),
-            "free_queue": ("`def` calls that wait for a thread.", sum(executor.queued for executor in executors)),
-            "free_busy": ("`def` calls that run.", sum(executor.busy_slots for executor in executors)),
-            "free_slots": ("`def` calls that may run at once now.", sum(executor.allowed for executor in executors)),
-            "free_slots_limit": ("`def` calls that may ever run at once.", sum(executor.limit for executor in executors)),
-            "threads": ("Python threads of this process.", threading.active_count()),
-            "loop_lag_seconds": (
-                "How late the loop was when last looked at.",
-                max([worker.lag.last for worker in workers if worker.lag is not None] or [0.0]),
-            ),
-        }
-        for name, (help, value) in gauges.items():
-            yield GaugeMetricFamily(f"freelane_{name}", help, value)
-        late = sum(worker.overdue.count for worker in workers if worker.overdue is not None)
-        yield CounterMetricFamily("freelane_request_timeouts", "Requests that --request-timeout ended.", late)
-        gil = GaugeMetricFamily("freelane_gil_enabled", "Whether the GIL is on, and what turned it on.", labels=["by"])
-        by = next((worker.watch.module for worker in workers if worker.watch.module), "")
-        gil.add_metric([by], float(gil_watch.enabled()))
-        yield gil
+def single(kind: str, name: str, help: str, value: float) -> Family:
+    return Family(kind, f"freelane_{name}", help, [], [([], value)])
 
 
 def open_websockets(worker: Worker) -> int:

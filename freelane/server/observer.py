@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from freelane.fastcore.asgi import http
 from freelane.gil_lane import gil_watch
 from freelane.server import logs
 from freelane.server.access_lines import own_way
@@ -31,10 +32,9 @@ def make_observer(settings: Settings, rsgi: bool, recorder: Recorder | None = No
     """What the gateway calls as a response starts, with headers that may be added to; None where there is nothing to do."""
     parts: list[Observer] = []
     headers = extra_headers(settings)
+    http.ALWAYS = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
     if headers:
-        pairs: list[Any] = list(headers)
-        if not rsgi:
-            pairs = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
+        pairs: list[Any] = list(headers) if rsgi else http.ALWAYS
 
         def add_headers(scope: Any, status: int, headers: list[Any]) -> None:
             headers[:0] = pairs

@@ -11,9 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freelane.server import service_manager
+from freelane.server.ledger import Ledger, parse
+
+if TYPE_CHECKING:
+    from freelane.server.page import Page
 
 PR_SET_PDEATHSIG = 1
 # A worker that dies is replaced after this long, doubled up to a minute while it keeps dying (seconds).
@@ -23,6 +27,10 @@ LONGEST = 60.0
 LOOK = 0.1
 # What a worker gets beyond its own shutdown timeout before it is killed (seconds).
 PATIENCE = 10.0
+# How often workers are asked what they have counted, where somebody wants to know (seconds): what one that is killed
+# had counted since is lost. And how long a page waits for them.
+COUNT = 0.5
+WAIT = 1.0
 
 # Makes a process for an index that has one end of a socket pair, and returns its pid.
 Start = Callable[[int, socket.socket, "list[socket.socket]"], int]
@@ -40,10 +48,31 @@ class Process:
     # When it is killed, once it was told to end.
     deadline: float | None = None
     heard: bytes = b""
+    # Whether it was asked what it has counted, and has not said so yet.
+    asked: bool = False
 
     def say(self, word: bytes) -> None:
         with contextlib.suppress(OSError):
             self.sock.sendall(word + b"\n")
+
+    def hear(self) -> list[tuple[str, bytes]] | None:
+        """What it says next, words and what follows each; None once it has nothing more to say."""
+        try:
+            data = self.sock.recv(1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            return None
+        *lines, self.heard = (self.heard + data).split(b"\n")
+        parts = [line.partition(b" ") for line in lines]
+        return [(word.decode(), rest) for word, _, rest in parts]
+
+    def ask(self) -> None:
+        """Let it say what it has counted."""
+        if not self.asked:
+            self.asked = True
+            with contextlib.suppress(OSError):
+                self.sock.send(b"count\n", socket.MSG_DONTWAIT)
 
 
 @dataclass(eq=False)
@@ -86,6 +115,10 @@ class Processes:
         # What signals asked for; handlers only leave it here.
         self.asked: list[int] = []
         self.released: Callable[[int], object] = lambda index: None
+        # What all of them have counted, and the page that shows it.
+        self.ledger = Ledger()
+        self.page: Page | None = None
+        self.counted = 0.0
 
     def run(self) -> int:
         """Returns the exit code of this process."""
@@ -101,13 +134,16 @@ class Processes:
                 while self.asked:
                     self.obey(self.asked.pop(0), terminal)
                 self.start_due()
-                self.hear(LOOK)
+                self.count()
+                self.hear(LOOK, self.page)
                 self.bury()
                 self.step()
                 self.kill_late()
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+            if self.page is not None:
+                self.page.close()
         return self.code
 
     def on_signal(self, number: int, frame: Any) -> None:
@@ -153,6 +189,8 @@ class Processes:
     def launch(self, place: Place) -> Process:
         ours, theirs = socket.socketpair()
         others = [process.sock for each in self.places for process in each.all()]
+        if self.page is not None:
+            others.append(self.page.sock)
         try:
             pid = self.start(place.index, theirs, [ours, *others])
         finally:
@@ -198,28 +236,50 @@ class Processes:
         else:
             kill(process, signal.SIGTERM)
 
-    def hear(self, patience: float) -> None:
-        """Take what workers say; waits for it for so long."""
+    def hear(self, patience: float, page: Page | None = None) -> None:
+        """Take what workers say, and then who asks for the page; waits for it for so long."""
         heard = {
             process.sock: (place, process) for place in self.places for process in place.all() if process.sock.fileno() >= 0
         }
-        readable, _, _ = select.select(list(heard), [], [], patience)
-        for sock in readable:
-            place, process = heard[sock]
-            try:
-                data = sock.recv(1 << 16)
-            except OSError:
-                data = b""
-            if not data:
-                sock.close()
-                continue
-            *lines, process.heard = (process.heard + data).split(b"\n")
-            for line in lines:
-                word, _, rest = line.decode().partition(" ")
-                if word == "ready":
-                    self.serves(place, process, rest)
-                elif word == "renew" and process is place.current and place not in self.renewing:
-                    self.renewing.append(place)
+        readable, _, _ = select.select([*heard, *([] if page is None else [page.sock])], [], [], patience)
+        for sock, (place, process) in heard.items():
+            if sock in readable:
+                self.take(place, process)
+        if page is not None and page.sock in readable:
+            page.answer()
+
+    def take(self, place: Place, process: Process) -> bool:
+        """Take what a worker says; False once it says nothing more."""
+        words = process.hear()
+        if words is None:
+            process.sock.close()
+            return False
+        for word, rest in words:
+            if word == "ready":
+                self.serves(place, process, rest.decode())
+            elif word == "renew" and process is place.current and place not in self.renewing:
+                self.renewing.append(place)
+            elif word == "counts":
+                process.asked = False
+                self.ledger.take(process, place.index, parse(rest))
+        return True
+
+    def count(self) -> None:
+        """Ask the workers now and then what they have counted."""
+        if self.page is not None and time.monotonic() - self.counted > COUNT:
+            self.counted = time.monotonic()
+            for place in self.places:
+                for process in place.all():
+                    process.ask()
+
+    def refresh(self) -> None:
+        """Ask the workers that serve what they have counted, and wait for them."""
+        asked = [process for place in self.places for process in place.all() if process.served]
+        for process in asked:
+            process.ask()
+        deadline = time.monotonic() + WAIT
+        while time.monotonic() < deadline and any(process.asked and process.sock.fileno() >= 0 for process in asked):
+            self.hear(LOOK)
 
     def serves(self, place: Place, process: Process, line: str) -> None:
         process.served = place.served = True
@@ -246,8 +306,11 @@ class Processes:
                 except ChildProcessError:
                     pid, status = process.pid, 0
                 if pid:
-                    self.hear(0)  # what it said before it ended
+                    # What it said before it ended.
+                    while process.sock.fileno() >= 0 and select.select([process.sock], [], [], 0)[0]:
+                        self.take(place, process)
                     process.sock.close()
+                    self.ledger.end(process)
                     self.died(place, process, os.waitstatus_to_exitcode(status))
             if not place.wanted and not place.all():
                 self.places.remove(place)

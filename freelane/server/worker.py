@@ -25,7 +25,7 @@ from freelane.server.runtime import Runtime
 from freelane.server.sockets import CONNECTIONS
 from freelane.server.tcp_info import Connections
 from freelane.settings import Settings
-from freelane.settings.tls import PrivateKey, private_key
+from freelane.settings.tls import PrivateKey, client_authorities, private_key, verifies
 
 if TYPE_CHECKING:
     from freelane.gil_lane.client import LaneClient
@@ -53,7 +53,7 @@ class Worker:
     def __init__(
         self, number: int, app: Any, settings: Settings, rsgi: bool, sock: socket.socket, port: int | None,
         watch: gil_watch.GILWatch, gil: GilLane | None = None,
-        renew: Callable[[], None] = lambda: None,
+        renew: Callable[[], None] = lambda: None, leave: Callable[[], None] = lambda: shutdown.leave(0),
     ) -> None:  # fmt: skip
         self.number = number
         self.settings = settings
@@ -63,6 +63,7 @@ class Worker:
         self.watch = watch
         self.gil = gil
         self.renew = renew
+        self.leave = leave
         self.door = granian.Door(sock)
         self.gil_client: LaneClient | None = None
         self.signal = granian.new_signal()
@@ -135,8 +136,8 @@ class Worker:
                 settings.ssl_certfile,
                 key.path,
                 "tls1.2",
-                settings.ssl_ca_certs,
-                settings.ssl_client_verify or settings.ssl_cert_reqs == 2,
+                client_authorities(settings),
+                verifies(settings),
             ),
             http1=http1_settings(settings),
         )
@@ -178,7 +179,7 @@ class Worker:
         if not stopped.done():
             # Granian waits for connections that will not end: finish without it.
             await self.runtime.shutdown()
-            shutdown.leave(0)
+            self.leave()
 
     def handled(self) -> int:
         """About how many requests were handled; no more than that is needed of it."""

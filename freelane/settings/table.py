@@ -102,9 +102,9 @@ class Settings:
         uvicorn="", separator="\n", metavar="NAME:VALUE")
     server_header: bool = option(True, "name the server in a header", "proxy",
         uvicorn="Granian always sends one: without it, it is empty",
-        inert="Granian always sends the header: it is empty")
-    date_header: bool = option(True, "the date in a header", "proxy", uvicorn="Granian always sends one",
-        inert="Granian always sends the header")
+        inert="Granian always sends a Server header: it is empty")
+    date_header: bool = option(True, "the date in a header", "proxy", uvicorn="Granian, in hyper, always sends one",
+        inert="Granian, in hyper, always sends the header")
 
     ssl_certfile: str | None = option(None, "TLS certificate chain, PEM", "tls", common=True,
         uvicorn="", metavar="FILE")
@@ -114,9 +114,8 @@ class Settings:
     ssl_ca_certs: str | None = option(None, "CA certificates that clients are checked against, PEM", "tls",
         uvicorn="", metavar="FILE")
     ssl_client_verify: bool = option(False, "require client certificates", "tls")
-    ssl_cert_reqs: int = option(0, "uvicorn's: 2 is --ssl-client-verify", "tls", choices=("0", "1", "2"), heeded=(2,),
-        uvicorn="2 requires a certificate; 1 is 0",
-        inert="a client certificate is required or not looked at: it is not looked at")
+    ssl_cert_reqs: int = option(0, "client certificates: 1 is checked where there is one, 2 required", "tls",
+        choices=("0", "1", "2"), uvicorn="against `--ssl-ca-certs`, which 2 needs")
     ssl_version: int = option(17, "uvicorn's: a number of the ssl module", "tls", uvicorn="TLS 1.2 and 1.3 are served",
         inert="TLS 1.2 and 1.3 are served")
     ssl_ciphers: str | None = option(None, "uvicorn's: OpenSSL's list of ciphers", "tls",

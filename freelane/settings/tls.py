@@ -48,9 +48,20 @@ def check(settings: Settings) -> None:
             f"--ssl-certfile '{settings.ssl_certfile}' and --ssl-keyfile '{keyfile}' "
             f"cannot be used: {getattr(exc, 'reason', None) or exc}"
         ) from None
-    if (settings.ssl_client_verify or settings.ssl_cert_reqs == 2) and settings.ssl_ca_certs is None:
-        raise ConfigError("--ssl-client-verify needs --ssl-ca-certs")
+    if verifies(settings) and settings.ssl_ca_certs is None:
+        asked = "--ssl-client-verify" if settings.ssl_client_verify else "--ssl-cert-reqs 2"
+        raise ConfigError(f"{asked} needs --ssl-ca-certs: without, no client could be let in")
     private_key(settings).close()  # here and not only when serving: a mistake is told before anything is started
+
+
+def verifies(settings: Settings) -> bool:
+    """Whether no client is served without a certificate."""
+    return settings.ssl_client_verify or settings.ssl_cert_reqs == 2
+
+
+def client_authorities(settings: Settings) -> str | None:
+    """What clients' certificates are checked against; None where clients are not asked for one, as by uvicorn's default."""
+    return settings.ssl_ca_certs if verifies(settings) or settings.ssl_cert_reqs == 1 else None
 
 
 def read(path: str) -> bytes:
@@ -75,28 +86,48 @@ class PrivateKey:
 
 
 def private_key(settings: Settings) -> PrivateKey:
-    """The key, decrypted in memory: Granian aborts on what OpenSSL encrypts. Raises ConfigError."""
+    """The key as Granian takes it, decrypted in memory. Raises ConfigError."""
+    path = key_file(settings)
+    if (plain := decrypted(settings)) is None:
+        return PrivateKey(path)
+    if not hasattr(os, "memfd_create"):
+        raise needs(path, "Linux")
+    fd = os.memfd_create("freelane-key")
+    os.write(fd, plain)
+    return PrivateKey(f"/proc/self/fd/{fd}", fd)
+
+
+def key_file(settings: Settings) -> str:
     path = settings.ssl_keyfile or settings.ssl_certfile
     assert path is not None
+    return path
+
+
+def decrypted(settings: Settings) -> bytes | None:
+    """An encrypted key without its password, since Granian aborts on what OpenSSL encrypts; None for another key.
+
+    Raises ConfigError.
+    """
+    path = key_file(settings)
     pem = read(path)
     if b"ENCRYPTED" not in pem:
-        return PrivateKey(path)  # OpenSSL, too, does not mind a password that nothing needs
+        return None  # OpenSSL, too, does not mind a password that nothing needs
     try:
-        if not hasattr(os, "memfd_create"):
-            raise ImportError
         from cryptography.hazmat.primitives import serialization
     except ImportError:
-        raise ConfigError(
-            f"the private key in '{path}' is encrypted, which needs Linux and cryptography: pip install 'freelane[standard]', "
-            f"or write it without a password: openssl pkcs8 -topk8 -nocrypt -in {path} -out key.pem"
-        ) from None
+        raise needs(path, "cryptography") from None
     begin = min(pem.find(mark) for mark in (PKCS8, *TRADITIONAL) if mark in pem)
     end = pem.index(b"-----", pem.index(b"-----END", begin) + 8) + 5
     try:
         key = serialization.load_pem_private_key(pem[begin:end] + b"\n", (settings.ssl_keyfile_password or "").encode())
     except (ValueError, TypeError) as exc:
         raise ConfigError(f"the private key in '{path}' cannot be used: {exc}") from None
-    plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    fd = os.memfd_create("freelane-key")
-    os.write(fd, plain)
-    return PrivateKey(f"/proc/self/fd/{fd}", fd)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def needs(path: str, what: str) -> ConfigError:
+    cure = "pip install 'freelane[standard]', or " if what == "cryptography" else ""
+    return ConfigError(
+        f"the private key in '{path}' is encrypted, which needs {what}: {cure}"
+        f"write it without a password: openssl pkcs8 -topk8 -nocrypt -in {path} -out key.pem"
+    )

@@ -21,6 +21,8 @@ def notes(settings: Settings) -> list[str]:
         if value != default and not heeded(name, value):
             shown = spelled(name, value)
             found.append(f"{shown} does nothing here: {options()[name].inert.format(value=value)}.")
+    if settings.tls and settings.ssl_cert_reqs == 1 and settings.ssl_ca_certs is None:
+        found.append("--ssl-cert-reqs 1 does nothing without --ssl-ca-certs: no client is asked for a certificate.")
     return found
 
 
