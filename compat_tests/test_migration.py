@@ -443,28 +443,6 @@ def test_a_side_that_cannot_start_ends_the_start(tmp_path: Path) -> None:
         assert "no database" in done.stdout and "new ended" in done.stdout, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("options", "cure"),
-    [
-        (["--shadow", "nothing"], "write module:app, module:app@PYTHON or a URL"),
-        (["--shadow", "new:app"], "is the app that is served"),
-        (["--canary", "5%"], "write --canary '5% module:app'"),
-        (["--canary", "500% old:app"], "write 0% to 100%"),
-        (["--route", "/v1"], "write '/v1/*=old:app'"),
-        (["--strangle"], "with old = 'module:app'"),
-        (["--canary", "5% old:app", "--canary-by", "ip"], "--canary-by must be one of"),
-        (["--shadow", "old:app", "--gil", "/who"], "would go past the other app"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_is_said_with_its_cure(tmp_path: Path, options: list[str], cure: str) -> None:
-    write(tmp_path)
-    done = subprocess.run(
-        [*COMMAND, "new:app", *options, "--port", str(free_port())], cwd=tmp_path, text=True, timeout=180,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert done.returncode == 2 and cure in done.stdout, done.stdout
-
-
 def test_nothing_of_it_is_there_where_nobody_asks(tmp_path: Path) -> None:
     (tmp_path / "plain.py").write_text(
         "import sys\nfrom starlette.applications import Starlette\nfrom starlette.responses import JSONResponse\n"
@@ -475,4 +453,4 @@ def test_nothing_of_it_is_there_where_nobody_asks(tmp_path: Path) -> None:
     with running(tmp_path, "plain:app") as server:
         found = json.loads(ask(server, "/")[1])
         assert "freelane.server.host" in found
-        assert [name for name in found if "migration" in name or "freelane.bench" in name or name == "aiohttp"] == []
+        assert [name for name in found if name.startswith(("freelane.migration", "freelane.bench", "aiohttp"))] == []

@@ -336,3 +336,33 @@ def test_how_sides_are_named() -> None:
     for text in ("old", "ftp://host", "http://", "http://host/?a=b", "old:app@/nowhere/python"):
         with pytest.raises(ConfigError):
             names.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"),
+    [
+        ({"shadow": "nothing"}, "write module:app, module:app@PYTHON or a URL"),
+        ({"shadow": "new:app"}, "is the app that is served"),
+        ({"canary": "5%"}, "write --canary '5% module:app'"),
+        ({"canary": "500% other:app"}, "write 0% to 100%"),
+        ({"canary": "5% new:app"}, "is the app that is served"),
+        ({"route": ["/v1"]}, "write '/v1/\\*=old:app'"),
+        ({"strangle": True}, "with old = 'module:app'"),
+        ({"canary": "5% other:app", "canary_by": "ip"}, "--canary-by must be one of"),
+        ({"shadow": "other:app", "gil": ["/who"]}, "would go past the other app"),
+        ({"shadow": "other:app", "factory": True, "loops": 2}, "use --workers"),
+    ],
+)
+def test_what_cannot_be_is_said_with_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], cure: str
+) -> None:
+    from freelane.migration import build
+    from freelane.settings import resolve
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(build, "load", lambda *names, **more: app)
+    with pytest.raises(ConfigError, match=cure):
+        build.front(lambda: app, resolve(options, {}), "new:app")
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None: ...

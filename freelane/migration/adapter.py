@@ -8,22 +8,30 @@ from typing import Any
 from freelane.adapters import registry
 from freelane.adapters.lane_route import Run
 from freelane.adapters.route_model import RouteEntry, RouteTable, Served
+from freelane.migration.direct import Way
 from freelane.migration.front import Migration
 
 
 class Fronted:
-    """One worker's view: every request meets the front, which calls the app as its own adapter would have it called."""
+    """One worker's view: every request meets the front, and the app is called as its own adapter would have it."""
 
-    direct = False
+    def __init__(self, front: Migration, inner: registry.Adapted) -> None:
+        self.front = front
+        self.inner = inner
+        app = inner.app
 
-    def __init__(self, front: Migration, app: Any) -> None:
         async def answer(scope: Any, receive: Any, send: Any) -> None:
             await front.answer(app, scope, receive, send)
 
         self.app = answer
 
-    def bind(self, gateway: Any) -> None:
-        return None
+    @property
+    def direct(self) -> bool:
+        return self.inner.direct
+
+    def bind(self, gateway: Any) -> Way | None:
+        inner = self.inner.bind(gateway)
+        return None if inner is None or gateway.rsgi else Way(self.front, inner, gateway)
 
 
 class MigrationAdapter(registry.Adapter):
@@ -33,7 +41,7 @@ class MigrationAdapter(registry.Adapter):
         return isinstance(app, Migration)
 
     def adapt(self, app: Any, executor: Any = None, lane: Any = None) -> Fronted:
-        return Fronted(app, registry.adapt(app.app, executor, lane).app)
+        return Fronted(app, registry.adapt(app.app, executor, lane))
 
     def rsgi_obstacle(self, app: Any) -> str:
         return "another app may be asked for what RSGI cannot carry"

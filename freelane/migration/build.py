@@ -25,7 +25,7 @@ from freelane.migration.redact import Redactor
 from freelane.migration.sides import AppSide, MainSide, Side
 from freelane.settings import Settings
 
-CANARY = re.compile(r"(\S+%)\s+(\S.*)\Z|(\S.*)\Z", re.DOTALL)
+CANARY = re.compile(r"(\S+%)\s+(\S.*)\Z|(?!\S+%\Z)(\S.*)\Z", re.DOTALL)
 
 
 class Sides:
@@ -79,8 +79,8 @@ def front(make: Callable[[], Any], settings: Settings, target: str) -> Migration
         if side is sides.main:
             raise ConfigError(f"--shadow '{settings.shadow}' is the app that is served: name another")
         copier = Copier(
-            side, counters, Redactor(settings.redact), ignored=settings.shadow_ignore, methods=settings.shadow_methods,
-            limit=settings.shadow_backlog, timeout=settings.side_timeout,
+            side, counters, Redactor(settings.redact), ignored=(*settings.shadow_ignore, *added(settings)),
+            methods=settings.shadow_methods, limit=settings.shadow_backlog, timeout=settings.side_timeout,
         )  # fmt: skip
     beside: list[Any] = [journal]
     made = Migration(
@@ -93,6 +93,13 @@ def front(make: Callable[[], Any], settings: Settings, target: str) -> Migration
 
         beside.append(Page(made, settings.migration_page, path))
     return made
+
+
+def added(settings: Settings) -> list[str]:
+    """The headers that the server adds to the served app's answers alone, as places that are not compared."""
+    names = [header.partition(":")[0].strip() for header in settings.headers]
+    names += ["freelane-lane", "freelane-thread", "freelane-gil"] if settings.show_lanes else []
+    return [f"header {name.lower()}" for name in names]
 
 
 def started(sides: Sides, settings: Settings, table: dict[str, Any], where: str) -> Start:

@@ -8,8 +8,8 @@ import re
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from freelane.bench.answer import Answer
@@ -39,6 +39,8 @@ class Copy:
     body: bytes
     answerer: str
     answer: Answer
+    # What makes the scope of it; None where it is one.
+    complete: Callable[[Any], Any] | None = None
 
     @property
     def weight(self) -> int:
@@ -115,11 +117,13 @@ class Copier:
         self.feed()
 
     async def run(self, copy: Copy) -> None:
-        began = time.monotonic()
         try:
+            if copy.complete is not None:
+                copy = replace(copy, scope=copy.complete(copy.scope), complete=None)
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(self.timeout):
-                    answer = await self.side.ask(copy.scope, copy.body)
+                    answer = await self.side.ask({**copy.scope}, copy.body)
             except TooLong:
                 self.counters.copied(copy.route, ANOTHER)
                 return

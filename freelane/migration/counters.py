@@ -11,6 +11,8 @@ TIMES, DIFFERENCES = 1000, 5
 # Of the differences of one kind the first is logged, the tenth, the hundredth; kinds beyond so many count as one.
 KINDS = 1000
 
+# By the first digit of a status; an error is a response that never began.
+OUTCOMES = ("error", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx")
 EQUAL, DIFFERENT, FAILED = "equal", "different", "failed"
 
 
@@ -94,8 +96,3 @@ class Counters:
     def snapshot(self) -> dict[str, RouteCounts]:
         with self.lock:
             return {route: counts.copy() for route, counts in self.routes.items()}
-
-
-def outcome_of(status: int) -> str:
-    """``2xx``; ``error`` where no response began."""
-    return f"{status // 100}xx" if status else "error"

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from freelane.errors import StartupError
 from freelane.migration.answers import CRASHED, MOST, Kept
 from freelane.migration.copies import ANOTHER, Copier, Copy
-from freelane.migration.counters import Counters, outcome_of
+from freelane.migration.counters import OUTCOMES, Counters
 from freelane.migration.labels import Labels
 from freelane.migration.plan import Moves, Plan, Start, Sticky
 from freelane.migration.sides import MainSide, Side, Unreachable, own
@@ -135,6 +135,13 @@ class Migration:
 
     async def answer(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
         """``app`` is the served app as this loop calls it."""
+        if (seen := scope.pop("freelane.migration", None)) is not None:
+            try:
+                await app(scope, receive, send)
+            except BaseException as exc:
+                seen.fail(isinstance(exc, Exception))
+                raise
+            return
         websocket = scope["type"] == "websocket"
         method = "GET" if websocket else scope["method"]
         path = scope["path"]
@@ -147,19 +154,25 @@ class Migration:
             self.counters.answered("WebSocket", side.name, "closed", 0.0)
             return
         route = self.labels.find(method, path)
-        copier = self.copier if plan.shadow else None
-        wanted = copier is not None and copier.side is not side and copier.wants(method) and copier.room(route)
-        exchange = Exchange(self, side, route, scope, receive, send, copier if wanted else None)
-        if exchange.body is not None:
-            receive = exchange.receive
+        copier = self.copier_for(plan, side, method, route)
+        exchange = Exchange(self, side, route, copier, None if copier is None else own(scope), None)
+        passed, send = exchange.between(receive, send)
         try:
-            await self.call(side, plan.default, app, scope, receive, exchange.send, exchange)
+            await self.call(side, plan.default, app, scope, passed, send, exchange)
         except BaseException as exc:
             exchange.fail(isinstance(exc, Exception))
             raise
         exchange.fail(True)
 
+    def copier_for(self, plan: Plan, side: Any, method: str, route: str) -> Copier | None:
+        """What copies this request; None where it is not copied."""
+        copier = self.copier
+        if copier is None or not plan.shadow or copier.side is side or not copier.wants(method) or not copier.room(route):
+            return None
+        return copier
+
     def choose(self, plan: Plan, scope: Any, method: str, path: str) -> Any:
+        """The side that answers. ``scope`` needs headers and client alone, for a rule that takes a share."""
         rule = plan.rule(method, path)
         if rule is None or not rule.share or rule.share < 1 and self.sticky.place(scope) >= rule.share:
             return plan.default
@@ -189,74 +202,91 @@ class Migration:
 
 
 class Exchange:
-    """One request on its way: what its response is, until it has ended."""
+    """One request on its way: what its response is, until it has ended.
 
-    __slots__ = ("began", "body", "copier", "done", "front", "inner", "kept", "onward", "route", "scope", "side", "size")
+    ``scope`` is what ``copier`` is given, by way of ``complete`` where it is as the server had it.
+    """
+
+    __slots__ = ("began", "body", "complete", "copier", "done", "front", "kept", "route", "scope", "side", "size")
 
     def __init__(
-        self, front: Migration, side: Any, route: str, scope: Any, receive: Any, send: Any, copier: Copier | None
-    ) -> None:
+        self, front: Migration, side: Any, route: str, copier: Copier | None = None, scope: Any = None,
+        complete: Callable[[Any], Any] | None = None,
+    ) -> None:  # fmt: skip
         self.front = front
         self.side = side
         self.route = route
-        self.inner = receive
-        self.onward = send
+        self.copier = copier
+        self.scope = scope
+        self.complete = complete
         self.done = False
         self.began = time.monotonic()
         self.kept = Kept()
-        self.copier = copier
-        self.scope = None if copier is None else own(scope)
         # What the app reads of the request, where a copy needs it.
         self.body: list[bytes] | None = None
         self.size = 0
-        if self.scope is not None:
-            self.scope.pop("extensions", None)
-            if any(name in (b"content-length", b"transfer-encoding") for name, _ in self.scope["headers"]):
-                self.body = []
-        else:
+        if copier is None:
             self.kept.lost = "not wanted"
 
-    async def receive(self) -> Any:
-        message = await self.inner()
-        if message["type"] == "http.request" and self.body is not None and (part := message.get("body")):
-            self.size += len(part)
-            if self.size <= MOST:
-                self.body.append(part)
-        return message
+    def between(self, receive: Any, send: Any) -> tuple[Any, Any]:
+        """``receive`` and ``send`` with a look at what they carry."""
 
-    async def send(self, message: Any) -> None:
-        self.kept.take(message)
-        await self.onward(message)
-        if self.kept.whole and not self.done:
+        async def sending(message: Any) -> None:
+            await send(message)
+            self.take(message)
+
+        if self.scope is None or not any(
+            name in (b"content-length", b"transfer-encoding") for name, _ in self.scope["headers"]
+        ):
+            return receive, sending
+        parts: list[bytes] = []
+        self.body = parts
+
+        async def receiving() -> Any:
+            message = await receive()
+            if message["type"] == "http.request" and (part := message.get("body")):
+                self.size += len(part)
+                if self.size <= MOST:
+                    parts.append(part)
+            return message
+
+        return receiving, sending
+
+    def take(self, message: Any) -> None:
+        """A message of the response, which was sent."""
+        kept = self.kept
+        if self.copier is not None:
+            kept.take(message)
+        elif message["type"] == "http.response.start":
+            kept.status = message["status"]
+        else:
+            kept.whole = not message.get("more_body", False)
+        if kept.whole and not self.done:
             self.finish()
 
     def fail(self, crashed: bool) -> None:
         """The app has returned, or raised; ``crashed`` where nobody told it to end."""
         if self.done:
             return
-        if not self.kept.status and crashed and not self.kept.lost:
-            self.kept.status, self.kept.headers, self.kept.body = CRASHED.status, (), CRASHED.body
-            self.kept.whole = True
-            self.finish("error")
-        else:
+        if self.kept.status or not crashed or self.kept.lost:
             self.copier = None
-            self.finish("error" if crashed else "left")
+        self.finish("error" if crashed else "left")
 
     def finish(self, outcome: str = "") -> None:
         self.done = True
         status = self.kept.status
-        outcome = outcome or outcome_of(status)
+        outcome = outcome or OUTCOMES[status // 100]
         self.front.counters.answered(self.route, self.side.name, outcome, time.monotonic() - self.began)
         if outcome != "left":
             self.side.budget.note(status >= 500 or outcome == "error")
-        copier, scope = self.copier, self.scope
-        if copier is None or scope is None or copier.side is self.side:
+        copier = self.copier
+        if copier is None or copier.side is self.side:
             return
         if self.kept.lost or self.size > MOST:
             self.front.counters.copied(self.route, ANOTHER)
             return
         answer = CRASHED if outcome == "error" else self.kept.answer()
-        copier.offer(Copy(self.route, scope, b"".join(self.body or ()), self.side.name, answer))
+        copier.offer(Copy(self.route, self.scope, b"".join(self.body or ()), self.side.name, answer, self.complete))
 
 
 async def bad_gateway(scope: Any, receive: Any, send: Any) -> None:

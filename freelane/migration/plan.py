@@ -32,11 +32,12 @@ class Moves:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``default`` answers what no rule takes. ``shadow`` says whether copies are made."""
+    """``default`` answers what no rule takes. ``shadow`` says whether copies are made. ``plain``: no rule takes anything."""
 
     rules: tuple[Rule, ...]
     default: Any
     shadow: bool = True
+    plain: bool = False
 
     def rule(self, method: str, path: str) -> Rule | None:
         return next((rule for rule in self.rules if rule.pattern.fits(method, path)), None)
@@ -62,7 +63,7 @@ class Start:
         rules += [Rule(rule.pattern, rule.side, moves.shares.get(rule.pattern.text, rule.share)) for rule in self.rules]
         if self.candidate is not None:
             rules.append(Rule(pattern("*"), self.candidate, self.share if moves.share is None else moves.share))
-        return Plan(tuple(rules), self.default, moves.shadow)
+        return Plan(tuple(rules), self.default, moves.shadow, not any(rule.share for rule in rules))
 
 
 class Sticky:
