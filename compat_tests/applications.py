@@ -20,9 +20,11 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from benchmarks.servers import free_port
+from compat_tests.walks import WALKS, Visitor
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "freelane" / "applications"
 # Header values that no two servers have alike, and what differs from one answer of a server to the next.
@@ -59,32 +61,88 @@ import sqlite3
 sqlite3.connect("d.db").executescript("create table if not exists t (a, b); delete from t; insert into t values (1, 'x'), (2, 'y');")
 app = Datasette(["d.db"]).app()
 """, get("/d/t.json", "/", "/d", "/d/t", "/-/versions.json", "/nothing")),
-    "litestar": Application(("litestar",), """
-from litestar import Litestar, get, post
+    "litestar": Application(("litestar[cryptography]",), """
+from litestar import Litestar, Request, WebSocket, get, post, websocket
+from litestar.middleware.session.client_side import CookieBackendConfig
+from litestar.response import ServerSentEvent, Stream
 @get("/")
 async def index() -> dict[str, str]: return {"hello": "world"}
 @get("/items/{n:int}", sync_to_thread=True)
 def item(n: int, q: str | None = None) -> dict: return {"n": n, "q": q}
 @post("/echo")
 async def echo(data: dict) -> dict: return data
-app = Litestar([index, item, echo])
+@post("/upload", status_code=200)
+async def upload(request: Request) -> dict:
+    form = await request.form()
+    return {name: [file.filename, file.content_type, len(await file.read())] for name, file in form.items()}
+@post("/login", status_code=204)
+async def login(request: Request) -> None: request.set_session(await request.json())
+@get("/me")
+async def me(request: Request) -> dict: return request.session
+@get("/stream")
+async def stream() -> Stream:
+    async def parts():
+        for number in range(50): yield f"chunk {number}; " * 100
+    return Stream(parts())
+@get("/events")
+async def events() -> ServerSentEvent:
+    async def parts():
+        for number in range(5): yield {"data": str(number), "event": "n"}
+    return ServerSentEvent(parts())
+@websocket("/ws")
+async def talk(socket: WebSocket) -> None:
+    await socket.accept()
+    while (text := await socket.receive_text()) != "bye": await socket.send_text("said " + text)
+    await socket.close(4001)
+app = Litestar([index, item, echo, upload, login, me, stream, events, talk], middleware=[CookieBackendConfig(secret=b"s" * 16).middleware])
 """, (*get("/", "/items/3?q=a", "/items/x", "/nothing", "/schema/openapi.json"), post("/echo", {"a": 1}))),
     "django": Application(("django",), """
 import django
 from django.conf import settings
-settings.configure(DEBUG=False, SECRET_KEY="x" * 50, ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"])
-from django.http import HttpResponse, JsonResponse
+settings.configure(DEBUG=False, SECRET_KEY="x" * 50, ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"],
+                   SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+                   MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.common.CommonMiddleware"])
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 def index(request): return JsonResponse({"hello": "world"})
 async def later(request): return HttpResponse("later")
 def echo(request): return HttpResponse(request.body)
-urlpatterns = [path("", index), path("later", later), path("echo", echo)]
+def upload(request): return JsonResponse({name: [file.name, file.content_type, len(file.read())] for name, file in request.FILES.items()})
+def login(request):
+    request.session["user"] = request.POST["user"]
+    return HttpResponse(status=204)
+def me(request): return HttpResponse(request.session["user"])
+async def stream(request):
+    async def parts():
+        for number in range(50): yield f"chunk {number}; " * 100
+    return StreamingHttpResponse(parts())
+names = {"": index, "later": later, "echo": echo, "upload": upload, "login": login, "me": me, "stream": stream}
+urlpatterns = [path(name, view) for name, view in names.items()]
 from django.core.asgi import get_asgi_application
 app = get_asgi_application()
 """, (*get("/", "/later", "/nothing"), post("/echo", [1]))),
     "quart": Application(("quart",), """
-from quart import Quart, request
+from quart import Quart, request, session, websocket
 app = Quart(__name__)
+app.secret_key = "s" * 40
+@app.post("/upload")
+async def upload():
+    return {name: [file.filename, file.content_type, len(file.read())] for name, file in (await request.files).items()}
+@app.post("/login")
+async def login():
+    session["user"] = (await request.form)["user"]
+    return "", 204
+@app.get("/me")
+async def me(): return session["user"]
+@app.get("/stream")
+async def stream():
+    async def parts():
+        for number in range(50): yield f"chunk {number}; " * 100
+    return parts()
+@app.websocket("/ws")
+async def talk():
+    while (text := await websocket.receive()) != "bye": await websocket.send("said " + text)
+    await websocket.close(4001)
 @app.get("/")
 async def index(): return {"hello": "world"}
 @app.get("/sync")
@@ -106,9 +164,15 @@ import socketio
 async def other(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"other"})
-app = socketio.ASGIApp(socketio.AsyncServer(async_mode="asgi"), other)
+server = socketio.AsyncServer(async_mode="asgi")
+@server.event
+async def shout(sid, text):
+    await server.emit("shouted", text.upper(), to=sid)
+    return "done"
+app = socketio.ASGIApp(server, other)
 """, get("/other", "/socket.io/?EIO=3&transport=polling")),
     "strawberry": Application(("strawberry-graphql[fastapi]",), """
+from typing import AsyncGenerator
 import strawberry
 from fastapi import FastAPI
 from strawberry.fastapi import GraphQLRouter
@@ -116,27 +180,44 @@ from strawberry.fastapi import GraphQLRouter
 class Query:
     @strawberry.field
     def hello(self, name: str = "world") -> str: return f"hello {name}"
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    def name(self, text: str) -> str: return text
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def count(self, to: int) -> AsyncGenerator[int, None]:
+        for number in range(to): yield number
 app = FastAPI()
-app.include_router(GraphQLRouter(strawberry.Schema(Query)), prefix="/graphql")
+app.include_router(GraphQLRouter(strawberry.Schema(Query, Mutation, Subscription)), prefix="/graphql")
 """, (post("/graphql", {"query": "{ hello }"}), post("/graphql", {"query": "{ nope }"}), *get("/graphql", "/nothing"))),
     "ariadne": Application(("ariadne",), """
-from ariadne import QueryType, make_executable_schema
+from ariadne import QueryType, SubscriptionType, make_executable_schema
 from ariadne.asgi import GraphQL
+from ariadne.asgi.handlers import GraphQLWSHandler
 query = QueryType()
 query.set_field("hello", lambda *_: "world")
-app = GraphQL(make_executable_schema("type Query { hello: String! }", query))
+told = SubscriptionType()
+@told.source("count")
+async def count(*_):
+    for number in range(3): yield number
+told.set_field("count", lambda number, info: number)
+schema = "type Query { hello: String! } type Subscription { count: Int! }"
+app = GraphQL(make_executable_schema(schema, query, told), websocket_handler=GraphQLWSHandler())
 """, (post("/", {"query": "{ hello }"}), *get("/"))),
     "fastapi-users": Application(("fastapi-users[sqlalchemy]", "aiosqlite"), """
-import uuid
+import contextlib, uuid
 from fastapi import Depends, FastAPI
 from fastapi_users import BaseUserManager, FastAPIUsers, UUIDIDMixin, schemas
 from fastapi_users.authentication import AuthenticationBackend, BearerTransport, JWTStrategy
 from fastapi_users.db import SQLAlchemyBaseUserTableUUID, SQLAlchemyUserDatabase
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import StaticPool
 class Base(DeclarativeBase): pass
 class User(SQLAlchemyBaseUserTableUUID, Base): pass
-engine = create_async_engine("sqlite+aiosqlite://")
+engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
 make = async_sessionmaker(engine, expire_on_commit=False)
 async def session():
     async with make() as found: yield found
@@ -146,15 +227,23 @@ class Manager(UUIDIDMixin, BaseUserManager[User, uuid.UUID]):
 async def manager(database=Depends(database)): yield Manager(database)
 backend = AuthenticationBackend("jwt", BearerTransport("login"), lambda: JWTStrategy("s" * 40, 3600))
 users = FastAPIUsers[User, uuid.UUID](manager, [backend])
-app = FastAPI()
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    async with engine.begin() as connection: await connection.run_sync(Base.metadata.create_all)
+    yield
+class Seen(schemas.BaseUser[uuid.UUID]): pass
+class New(schemas.BaseUserCreate): pass
+app = FastAPI(lifespan=lifespan)
+app.include_router(users.get_register_router(Seen, New))
 app.include_router(users.get_auth_router(backend))
 @app.get("/me")
 def me(user=Depends(users.current_user())): return user.email
 @app.get("/")
 def index(): return {"hello": "world"}
 """, get("/", "/me", "/nothing")),
-    "sqladmin": Application(("sqladmin", "greenlet"), """
+    "sqladmin": Application(("sqladmin", "greenlet", "itsdangerous"), """
 from sqladmin import Admin, ModelView
+from sqladmin.authentication import AuthenticationBackend
 from sqlalchemy import Column, Integer, String, create_engine
 from sqlalchemy.orm import declarative_base
 from starlette.applications import Starlette
@@ -166,7 +255,14 @@ class Thing(Base):
 Base.metadata.create_all(engine)
 app = Starlette()
 class ThingAdmin(ModelView, model=Thing): column_list = [Thing.id, Thing.name]
-Admin(app, engine).add_view(ThingAdmin)
+class Door(AuthenticationBackend):
+    async def login(self, request):
+        right = (await request.form())["password"] == "right"
+        if right: request.session["user"] = "ann"
+        return right
+    async def logout(self, request): request.session.clear(); return True
+    async def authenticate(self, request): return "user" in request.session
+Admin(app, engine, authentication_backend=Door("s" * 40)).add_view(ThingAdmin)
 """, get("/admin/thing/list", "/admin/", "/admin/thing/create", "/admin/nothing")),
     "starlette-admin": Application(("starlette-admin", "sqlalchemy", "greenlet"), """
 from sqlalchemy import create_engine
@@ -184,7 +280,7 @@ app = Starlette()
 admin = Admin(engine)
 admin.add_view(ModelView(Thing))
 admin.mount_to(app)
-""", get("/admin/api/thing", "/admin/", "/admin/thing/list", "/admin/nothing")),
+""", get("/admin/thing/list", "/admin/", "/admin/nothing")),
     "gradio": Application(("gradio", "setuptools<81", "jinja2"), """
 import gradio
 from fastapi import FastAPI
@@ -198,14 +294,14 @@ app = gradio.mount_gradio_app(FastAPI(), blocks, path="/g")
 
 def environment(name: str, application: Application) -> Path | None:
     """The python of the application's own environment, with freelane and uvicorn; None where it cannot be had."""
-    directory = CACHE / f"{name}-{sys.implementation.cache_tag}{sys.abiflags}"
+    directory = CACHE / f"{name}-{'+'.join(application.needs)}-{sys.implementation.cache_tag}{sys.abiflags}"
     python = directory / "bin" / "python"
     if not (directory / "ready").exists():
         shutil.rmtree(directory, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
         uv = shutil.which("uv")
         tool = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
-        wanted = ["--only-binary=:all:", "granian>=2.7,<3", "uvicorn", *application.needs]
+        wanted = ["--only-binary=:all:", "granian>=2.7,<3", "uvicorn", "websockets", *application.needs]
         done = subprocess.run([*tool, "-q", *wanted], capture_output=True, text=True)
         if done.returncode:
             print(f"{name}: not on this interpreter: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
@@ -292,20 +388,31 @@ def row(name: str) -> str | None:
     if python is None:
         return None
     freelane = [str(python), "-m", "freelane.cli.main"]
-    with tempfile.TemporaryDirectory() as text:
-        directory = Path(text)
-        (directory / "site_app.py").write_text(application.source)
-        answers, rates = [], []
-        for command in ([str(python), "-m", "uvicorn", "site_app:app"], [*freelane, "run", "site_app:app"]):
+    answers, walked, rates = [], [], []
+    for command in ([str(python), "-m", "uvicorn", "site_app:app"], [*freelane, "run", "site_app:app"]):
+        # A directory each: what one of them stored is none of the other's.
+        with tempfile.TemporaryDirectory() as text:
+            directory = Path(text)
+            (directory / "site_app.py").write_text(application.source)
             serving = Serving(command, directory, application)
             try:
                 answers.append([serving.ask(*request) for request in application.requests])
+                visitor = Visitor(serving.port)
+                WALKS.get(name, lambda _: None)(visitor)
+                walked.append(visitor.seen)
                 rates.append(serving.rate(application.requests[0]))
             finally:
                 serving.stop()
-        differing = [request[1] for request, one, other in zip(application.requests, *answers) if one != other]
-        works = f"{len(application.requests)} requests the same" if not differing else f"differs: {', '.join(differing)}"
-        return f"| {name} | {works} | {lanes(freelane, directory, application)} | {rates[1] / rates[0]:.1f} |"
+            if len(walked) == 2:
+                where = lanes(freelane, directory, application)
+    differing = [request[1] for request, one, other in zip(application.requests, *answers) if one != other]
+    differing += [" ".join(map(str, one[:2])) for one, other in zip_longest(*walked, fillvalue=("less",)) if one != other]
+    for one, other in zip_longest(*walked):
+        if one != other:
+            print(f"{name}:\n  uvicorn  {one}\n  freelane {other}", file=sys.stderr)
+    count = len(application.requests) + len(walked[0])
+    works = f"{count} requests the same" if not differing else f"differs: {', '.join(differing)}"
+    return f"| {name} | {works} | {where} | {rates[1] / rates[0]:.1f} |"
 
 
 def main(names: list[str]) -> int:
