@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 OWN = {"date", "server", "connection", "set-cookie", "etag", "content-length", "keep-alive"}
 CHANGING = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|[0-9a-f]{32,}|csrf\w*\W+\w+|\d+\.\d{3,}|[\d.]+ ?ms|127\.0\.0\.1:\d+"
-    r"|\d{4}-\d\d-\d\d[T_ ][\d:-]+|(?<=\"sid\":\")[\w-]+|eyJ[\w.-]+"
+    r"|\d{4}-\d\d-\d\d[T_ ][\d:.-]+|(?<=\"sid\":\")[\w-]+|eyJ[\w.-]+"
 )
 
 
