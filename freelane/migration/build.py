@@ -82,6 +82,8 @@ def front(make: Callable[[], Any], settings: Settings, target: str) -> Migration
             side, counters, Redactor(settings.redact), ignored=(*settings.shadow_ignore, *added(settings)),
             methods=settings.shadow_methods, limit=settings.shadow_backlog, timeout=settings.side_timeout,
         )  # fmt: skip
+        asked = (begin.default, begin.candidate, *(rule.side for rule in begin.rules))
+        side.copier.background = side not in asked
     beside: list[Any] = [journal]
     made = Migration(
         app, sides.main, list(sides.others.values()), begin, Sticky(settings.canary_by), counters, copier, settings.lifespan,

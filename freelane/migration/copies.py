@@ -25,7 +25,7 @@ logger = logging.getLogger("freelane.error")
 # Those that change nothing (RFC 9110, 9.2.1).
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Copies that are asked at once, and what all that wait may hold (bytes).
-AT_ONCE, MOST_BYTES = 32, 64 << 20
+AT_ONCE, MOST_BYTES = 16, 64 << 20
 DROPPED, OFF, ANOTHER = "dropped", "switched off", "not copied"
 INDEX = re.compile(r"\[\d+\]")
 

@@ -88,7 +88,9 @@ class Counters:
     def differs(self, route: str, kind: tuple[str, ...], seen: Seen) -> int:
         """Keep a difference; returns how many of its kind there are now."""
         with self.lock:
-            self.of(route).seen.append(seen)
+            last = self.of(route).seen
+            if not any(other.diff == seen.diff for other in last):
+                last.append(seen)
             key = (route, kind) if (route, kind) in self.kinds or len(self.kinds) < KINDS else ("", ())
             self.kinds[key] += 1
             return self.kinds[key]

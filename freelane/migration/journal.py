@@ -38,10 +38,14 @@ class Journal:
         self.complained = False
 
     def follow(self, front: Migration) -> None:
-        """Move the front by what the file says already. Raises ConfigError."""
+        """Move the front by what the file says already; what is left there of another way is told, and stops no start."""
         self.front = front
         start = front.plan
-        front.move(self.moves)
+        try:
+            front.move(self.moves)
+        except ConfigError as exc:
+            logger.warning("%s: %s; its shares are not followed.", self.path, exc)
+            return
         if changes := told(start, front.plan):
             logger.info("%s says: %s.", self.path, "; ".join(changes))
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,11 +18,24 @@ from freelane.server import shutdown
 PATIENCE = 5.0
 
 
+# As nice(1): a thread of this priority gets a tenth of a core that others want.
+NICE = 10
+
+
+def yield_cores() -> None:
+    """Let other threads of this process go first. Not with the GIL, which this one would keep from them for longer."""
+    if sys.platform == "linux" and not getattr(sys, "_is_gil_enabled", lambda: True)():
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
 class LoopThread:
     """``start``, then ``run`` and ``post`` from anywhere, then ``close``."""
 
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()
+        # Whether nobody waits for what it does; set before ``start``.
+        self.background = False
         self.queue = LoopQueue(self.loop)
         # A side that never returns must not keep the process: daemon. A thread inherits the context from 3.14 on only.
         self.thread = threading.Thread(target=contextvars.copy_context().run, args=(self.main,), name=name, daemon=True)
@@ -29,6 +45,8 @@ class LoopThread:
 
     def main(self) -> None:
         asyncio.set_event_loop(self.loop)
+        if self.background:
+            yield_cores()
         try:
             self.loop.run_forever()
             self.loop.run_until_complete(shutdown.clear())

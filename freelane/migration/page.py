@@ -248,7 +248,7 @@ def details(front: Migration, path: Path, route: str, counts: RouteCounts) -> st
     parts += [move(command) for command in commands(front, path, route)]
     if not parts:
         return ""
-    what = f"last {len(counts.seen)} of {counts.copies[DIFFERENT]:,} differences" if counts.seen else "move it"
+    what = f"{counts.copies[DIFFERENT]:,} differences, the last that are not alike" if counts.seen else "move it"
     opened = " open" if counts.seen else ""
     return (
         f'<details data-key="{escape(route)}"{opened}><summary><span class="route">{escape(route)}</span>'
