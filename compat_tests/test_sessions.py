@@ -5,16 +5,13 @@ from __future__ import annotations
 import http.client
 import importlib
 import json
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
+from benchmarks.postgres import missing, postgresql
 from benchmarks.servers import Running, freelane, serve
 from freelane.adapters.compat import free_threading
 
@@ -22,7 +19,6 @@ sqlalchemy = pytest.importorskip("sqlalchemy")
 pytestmark = pytest.mark.thread_unsafe(reason="starts threads of its own")
 
 CLIENTS, EACH = 32, 3
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").exists() else []
 
 
 def has_psycopg() -> bool:
@@ -33,48 +29,17 @@ def has_psycopg() -> bool:
     return True
 
 
-@contextmanager
-def postgresql(directory: Path) -> Iterator[str]:
-    """A PostgreSQL of its own on a Unix socket; its URL."""
-    binaries = BINARIES[-1]
-    # Its socket's path may have 107 bytes, and it does not run as root.
-    home = Path(subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True).stdout.strip())
-    shutil.chown(home, "postgres")
-    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    try:
-        made = [*as_postgres, str(binaries / "initdb"), "-D", str(home / "data"), "-A", "trust", "-N"]
-        subprocess.run(made, check=True, capture_output=True, timeout=120, cwd=home)
-        command = [*as_postgres, str(binaries / "postgres"), "-D", str(home / "data"), "-k", str(home)]
-        with (directory / "log").open("wb") as log:
-            process = subprocess.Popen([*command, "-c", "listen_addresses=", "-F"], cwd=home, stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + 60
-            ready = [str(binaries / "pg_isready"), "-h", str(home), "-q"]
-            while subprocess.run(ready).returncode and time.monotonic() < deadline:
-                time.sleep(0.05)
-            yield f"postgresql+psycopg://postgres@/postgres?host={home}"
-        finally:
-            process.terminate()
-            process.wait(30)
-    finally:
-        shutil.rmtree(home)
-
-
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a PostgreSQL that the apps take turns with."""
-    if not BINARIES or not shutil.which("setpriv") or not has_psycopg():
-        pytest.skip("PostgreSQL, setpriv or psycopg is not installed")
-    directory = tmp_path_factory.mktemp("database")
-    try:
-        shutil.chown(directory, "postgres")
-    except (LookupError, PermissionError):
-        pytest.skip("only root can start PostgreSQL as another user")
-    with postgresql(directory) as url:
+    if why := missing() or ("" if has_psycopg() else "psycopg or libpq is not installed"):
+        pytest.skip(why)
+    with postgresql(tmp_path_factory.mktemp("database")) as url:
         yield url
 
 
-KINDS = ["sessions on sqlite", "sessions_model on sqlite", "sessions on postgresql", "sessions_async on postgresql"]
+KINDS = ["sessions on sqlite", "sessions_model on sqlite", "sessions on postgresql", "sessions_async on postgresql",
+         "sessions_async on asyncpg"]  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -86,6 +51,9 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         url = f"sqlite:///{tmp_path_factory.mktemp('database')}/notes.db"
     else:
         url = request.getfixturevalue("database")
+    if kind == "asyncpg":
+        pytest.importorskip("asyncpg")
+        url = url.replace("+psycopg", "+asyncpg")
     with serve(freelane(), f"benchmarks.apps.{app}:app", env={"DATABASE_URL": url}) as found:
         yield found
 
