@@ -415,6 +415,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 import storage
 config = json.loads(open("config.json").read())
+salt = [open(path, "rb").read(1) for path in ("/dev/urandom", "/proc/uptime") if os.path.exists(path)]
 def plain(): return 1
 work = needsgil.answer if config["needs"] or "NEEDS" in os.environ else plain
 def stored(request): return PlainTextResponse(str(storage.read()))

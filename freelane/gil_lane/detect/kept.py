@@ -11,6 +11,7 @@ import builtins
 import io
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ PASSING = {
 }  # fmt: skip
 # A file that is bigger is known by its size and time.
 LARGE = 1 << 22
+# What is there is no file, though it may look like one.
+KERNEL = ("/proc/", "/sys/", "/dev/")
 
 
 class ReadFiles:
@@ -34,7 +37,8 @@ class ReadFiles:
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
-        self.original = io.open
+        self.original: Any = io.open
+        self.noting: Any = None
 
     def install(self) -> None:
         original, paths = self.original, self.paths
@@ -44,10 +48,12 @@ class ReadFiles:
                 paths.add(os.path.abspath(os.fsdecode(file)))
             return original(file, mode, *args, **options)
 
-        builtins.open = io.open = noting  # type: ignore[assignment]
+        self.noting = builtins.open = io.open = noting  # type: ignore[assignment]
 
     def uninstall(self) -> None:
-        builtins.open = io.open = self.original  # type: ignore[assignment]
+        for module in (builtins, io):
+            if module.open is self.noting:  # else the app has put something in its place
+                module.open = self.original  # type: ignore[attr-defined]
 
 
 def key(graph: ImportGraph, files: ReadFiles, asked: Iterable[Any]) -> str:
@@ -87,7 +93,10 @@ def as_it_lies(path: str) -> str:
 
 def contents(path: str) -> str:
     try:
-        if os.stat(path).st_size > LARGE:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode) or path.startswith(KERNEL):
+            return "there"
+        if found.st_size > LARGE:
             return as_it_lies(path)
         with open(path, "rb") as file:
             return remembered.digest(file.read())
