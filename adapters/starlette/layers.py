@@ -18,7 +18,6 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.coroutines import finish
 from freelane.fastcore.asgi.headers import find_header, has_any
 
@@ -176,28 +175,6 @@ class HTTPSRedirect(Layer):
 
     def admit(self, scope: Any) -> bool:
         return bool(scope["scheme"] != "http")
-
-
-KINDS: dict[type, type[Layer]] = {made.kind: made for made in (CORS, GZip, TrustedHost, HTTPSRedirect)}
-
-
-def kind_of(layer: Any) -> type[Layer] | None:
-    cls = type(layer)
-    if cls.__module__ == "starlette.middleware.sessions" and cls not in KINDS:  # which needs itsdangerous
-        from freelane.adapters.starlette.sessions import Sessions
-
-        KINDS[Sessions.kind] = Sessions
-    return KINDS.get(cls)
-
-
-def compiled(layer: Any) -> Layer | None:
-    """The compiled form of a layer that has only Starlette's code; None for any other."""
-    made = kind_of(layer)
-    if made is None or any(name in vars(made.kind) for name in vars(layer)) or versions.replaced(made.code):
-        return None
-    if not starlette_gate.knows_middleware(made.kind.__module__):
-        return None
-    return made(layer)
 
 
 class Stack:

@@ -13,11 +13,32 @@ from freelane.adapters.compat import starlette_gate, versions
 from freelane.adapters.compat.starlette_private import handlers_of
 from freelane.adapters.starlette.dispatch import Dispatch
 from freelane.adapters.starlette.inside import Inside
-from freelane.adapters.starlette.layers import Resumed, Stack, compiled, kind_of
+from freelane.adapters.starlette.layers import CORS, GZip, HTTPSRedirect, Layer, Resumed, Stack, TrustedHost
 from freelane.adapters.starlette.reader import Reader
 from freelane.adapters.starlette.routing import CompiledRouter
 from freelane.adapters.starlette.sections import Divider, Part, continue_scope
 from freelane.fastcore.routing.guard import Guard
+
+KINDS: dict[type, type[Layer]] = {made.kind: made for made in (CORS, GZip, TrustedHost, HTTPSRedirect)}
+
+
+def kind_of(layer: Any) -> type[Layer] | None:
+    cls = type(layer)
+    if cls.__module__ == "starlette.middleware.sessions" and cls not in KINDS:  # which needs itsdangerous
+        from freelane.adapters.starlette.sessions import Sessions
+
+        KINDS[Sessions.kind] = Sessions
+    return KINDS.get(cls)
+
+
+def compiled(layer: Any) -> Layer | None:
+    """The compiled form of a layer that has only Starlette's code; None for any other."""
+    made = kind_of(layer)
+    if made is None or any(name in vars(made.kind) for name in vars(layer)) or versions.replaced(made.code):
+        return None
+    if not starlette_gate.knows_middleware(made.kind.__module__):
+        return None
+    return made(layer)
 
 
 def layers(app: Any) -> list[Any] | None:

@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import Any, Literal
 
 from freelane.fastcore import remembered
-from freelane.gil_lane import gil_watch
 
 State = Literal["safe", "turns the GIL on", "no wheel for this interpreter"]
 
@@ -78,7 +77,7 @@ def declares_safe(module: ModuleType) -> bool | None:
     """Whether ``module`` says that it does not need the GIL; None where that cannot be read."""
     if sys.version_info[:2] not in KNOWN or not isinstance(module, ModuleType):
         return None
-    if not gil_watch.FREE_THREADED:
+    if "free-threading build" not in sys.version:
         return None
     import ctypes
 

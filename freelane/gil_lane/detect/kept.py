@@ -53,7 +53,7 @@ class ReadFiles:
     def uninstall(self) -> None:
         for module in (builtins, io):
             if module.open is self.noting:  # else the app has put something in its place
-                module.open = self.original  # type: ignore[attr-defined]
+                module.open = self.original
 
 
 def key(graph: ImportGraph, files: ReadFiles, asked: Iterable[Any]) -> str:
