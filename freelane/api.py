@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -66,8 +67,8 @@ def serve(app: Any, **options: Any) -> int:
     load_app: Callable[[], Any] = make
     served = settings
     if settings.migrates:
-        from freelane.migration import build
-
+        # By its name: it compares as freelane.bench does, which imports this package.
+        build = importlib.import_module("freelane.migration.build")
         load_app = partial(build.front, make, settings, target or getattr(app, "__name__", type(app).__name__))
         served = replace(settings, lifespan="on")  # the front's, which runs those of all sides
     server = Server(load_app, served, target)
