@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.servers import free_port
-from compat_tests.servers import COMMAND, started
+from compat_tests.servers import COMMAND, running, started
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts servers")
 
@@ -63,3 +63,13 @@ def test_a_format_of_ones_own_and_json(tmp_path: Path) -> None:
         server.get("/free").read()
         assert server.stop() == 0
     assert "<GET free>\n" in server.output()
+
+
+def test_no_line_of_the_access_log_is_lost_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(APP)
+    with running(tmp_path, "shop:app", "--access-log") as server:
+        for number in range(100):
+            server.get(f"/loop?n={number}").read()
+        assert server.stop() == 0
+    numbers = re.findall(r'INFO:     127\.0\.0\.1:\d+ - "GET /loop\?n=(\d+) HTTP/1\.1" 200 OK\n', server.output())
+    assert numbers == [str(number) for number in range(100)]

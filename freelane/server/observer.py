@@ -63,9 +63,7 @@ def plain_log() -> Observer:
     lines = own_way(logs.access)
 
     def log(scope: Any, status: int, headers: list[Any]) -> None:
-        if lines is not None and scope["type"] == "http" and lines.plain():
-            lines.write(scope, status)
-        else:
+        if lines is None or scope["type"] != "http" or not lines.write(scope, status):
             logs.log_access(scope, status)
 
     return log
