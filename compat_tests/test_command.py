@@ -93,7 +93,6 @@ def test_serves_each_form_of_target(directory: Path, target: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["shop"], "names no app"),
         (["shop:app", "--port", "none"], "--port must be a whole number"),
         (["shop:app", "--port", "70000"], "at most 65535"),
         (["shop:app", "--workers", "0"], "at least 1"),
@@ -114,6 +113,7 @@ def test_mistakes_are_one_line_and_exit_2(directory: Path, arguments: list[str],
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["shop"], "names no app"),
         (["shop:ap"], "has no attribute 'ap'; did you mean 'app'"),
         (["shp:app"], "no module named 'shp'; did you mean 'shop'"),
         (["shopp.py:app"], "no file 'shopp.py'; did you mean 'shop.py'"),

@@ -28,7 +28,7 @@ ROWS = {
     "quotes": ('GET /?q="a" HTTP/1.1\r\n' + CLOSE, "HTTP/1.1 400 "),
     "one length twice": (POST + "Content-Length: 3\r\n" * 2 + CLOSE + "abc", "HTTP/1.1 200 "),
     "length and chunks": (
-        POST + "Content-Length: 9\r\nTransfer-Encoding: chunked\r\nHost: a\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        POST + "Content-Length: 9\r\nTransfer-Encoding: chunked\r\n" + CLOSE + "3\r\nabc\r\n0\r\n\r\n",
         "HTTP/1.1 200 ",
     ),
     "line feeds": ("GET / HTTP/1.1\nHost: a\nConnection: close\n\n", "HTTP/1.1 200 "),

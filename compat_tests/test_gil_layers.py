@@ -213,7 +213,7 @@ def test_a_route_that_no_path_tells_and_one_with_a_way_of_its_own(server: Server
 
 def test_a_websocket_behind_a_rewrite(server: Server) -> None:
     async def talk() -> None:
-        async with connect(f"ws://127.0.0.1:{server.port}/v1/talk") as websocket:
+        async with connect(f"ws://127.0.0.1:{server.port}/v1/talk", open_timeout=120) as websocket:
             found = Answer(200, [], str(await websocket.recv()).encode())
             assert in_lane(server, found)
             assert found.json["path"] == "/talk" and found.json["user"] == "Ann"

@@ -32,7 +32,7 @@ def load(
         install_alias(alias)
     name, colon, attribute = target.rpartition(":")
     if not colon or not name or not attribute:
-        raise ConfigError(f"'{target}' names no app: write module:attribute or path/to/file.py:attribute")
+        raise UnavailableError(f"'{target}' names no app: write module:attribute or path/to/file.py:attribute")
     directory = str(Path(app_dir or ".").resolve())
     if name.endswith(".py") or "/" in name:
         module = import_file(Path(name))
