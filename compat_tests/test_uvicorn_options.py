@@ -80,6 +80,7 @@ def test_every_option_of_uvicorn_is_known() -> None:
     ours = {text: param for param in commands["run"].params for text in (*param.opts, *param.secondary_opts)}
     for option in uvicorn_options():
         if option.name == "version":
+            assert "--version" in ours
             continue
         for text in (*option.opts, *option.secondary_opts):
             assert text in ours, f"uvicorn has {text}"
@@ -267,6 +268,21 @@ def listening_backlog(port: int) -> int | None:
 def test_apps_of_other_kinds(directory: Path, arguments: list[str], path: str, body: bytes) -> None:
     with running(directory, *arguments) as server:
         assert server.get(path).read() == body
+
+
+def test_no_request_at_once(directory: Path) -> None:
+    with running(directory, "main:app", "--limit-concurrency", "0") as server:
+        assert server.get("/").status == 503
+
+
+def test_connections_that_are_not_kept(directory: Path) -> None:
+    with (
+        running(directory, "main:app", "--timeout-keep-alive", "0") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=120) as client,
+    ):
+        client.sendall(b"GET /release HTTP/1.1\r\nhost: a\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(65536), b""))  # until the server ends it
+        assert answer.endswith(b"released")
 
 
 def test_lifespan_on_fails_an_app_without_one(directory: Path) -> None:
@@ -509,6 +525,8 @@ def test_the_command_helps(directory: Path) -> None:
     assert done.returncode == 0 and len(done.stdout.splitlines()) <= 40 and "--help-all" in done.stdout
     done = command("run", "--help-all")
     assert all(flag(name).removeprefix("--") in done.stdout for name in options())
+    done = command("run", "--version")
+    assert done.returncode == 0 and done.stdout.startswith("freelane ")
     done = command("rum", cwd=directory)
     assert done.returncode == 2 and "did you mean 'run'" in done.stderr
     done = command("run", "main:app", "--relod", cwd=directory)

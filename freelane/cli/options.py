@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from freelane.fastcore.version import __version__
 from freelane.settings.option import GROUPS
 from freelane.settings.sources import convert
 from freelane.settings.table import defaults, flag, kinds, options
@@ -126,6 +127,12 @@ def help_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
+def tell_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"freelane {__version__}")
+        ctx.exit()
+
+
 def settings_command(
     name: str, short: str, run: Callable[..., int], more: list[click.Parameter] | None = None
 ) -> click.Command:
@@ -139,11 +146,8 @@ def settings_command(
     parameters: list[click.Parameter] = [click.Argument(["target"], required=False, type=Target(), metavar="[APP]")]
     parameters += [SettingOption(setting) for setting in options()]
     parameters += more or []
-    parameters.append(
-        click.Option(
-            ["--help-all"], is_flag=True, expose_value=False, is_eager=True, callback=help_all, help="show every option"
-        )
-    )
+    for option, told, help in (("--help-all", help_all, "show every option"), ("--version", tell_version, "show the version")):
+        parameters.append(click.Option([option], is_flag=True, expose_value=False, is_eager=True, callback=told, help=help))
     return SettingsCommand(
         name, params=parameters, callback=callback, help=run.__doc__, short_help=short, context_settings=CONTEXT
     )

@@ -267,7 +267,9 @@ def http1_settings(settings: Settings) -> Any:
     if idle is None and head is None:
         return None
     made = granian.http1_settings()
-    if idle is not None:
+    if idle == 0:
+        made.keep_alive = False
+    elif idle is not None:
         made.header_read_timeout = min(idle * 1000, 60_000)
     if head is not None:
         made.max_buffer_size = max(head, 8192)

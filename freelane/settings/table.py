@@ -53,15 +53,15 @@ class Settings:
     threads_backlog: int = option(1000, "`def` calls that may wait for a thread before 503", "workers", minimum=0)
     batch: bool = option(True, "run under SCHED_BATCH while under load, where the system has it", "workers")
 
-    limit_concurrency: int | None = option(None, "requests at once before 503", "limits", minimum=1,
+    limit_concurrency: int | None = option(None, "requests at once before 503", "limits", minimum=0,
         uvicorn="counts requests and WebSockets, not idle connections")
     limit_max_requests: int | None = option(None, "requests after which a new process takes over", "limits", minimum=1,
         uvicorn="a new process takes over the socket before the old one ends")
     limit_max_requests_jitter: int = option(0, "at most so many more, by chance", "limits", minimum=0, uvicorn="")
     limit_max_rss: int | None = option(None, "memory, in MiB, at which a new process takes over", "limits", minimum=1)
     request_timeout: float | None = option(None, "seconds until a request is answered 504", "limits", minimum=0.001)
-    timeout_keep_alive: int | None = option(None, "seconds a connection may be idle (default: 30)", "limits", minimum=1,
-        uvicorn="the time for a request's head, too; 30 unless given, 60 at most")
+    timeout_keep_alive: int | None = option(None, "seconds a connection may be idle (default: 30)", "limits", minimum=0,
+        uvicorn="the time for a request's head, too; 30 unless given, 60 at most; 0 closes after each answer")
     timeout_graceful_shutdown: int | None = option(None, "uvicorn's name for --shutdown-timeout", "limits", minimum=0,
         uvicorn="the same as `--shutdown-timeout`, which is 30")
     timeout_worker_healthcheck: int = option(5, "uvicorn's; processes are watched by their end", "limits", minimum=0,
