@@ -37,11 +37,11 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     archive = fetch(chosen.package)
     made: list[Run] = []
 
-    def results(name: str, *options: str, **files: Collection[str]) -> Results:
+    def results(name: str, *options: str, files: Collection[str] = ("tests",)) -> Results:
         # A tree each: some tests write into it.
         root = unpack(archive, chosen.package, tmp_path_factory.mktemp(name))
         report = tmp_path_factory.mktemp("reports") / f"{name}.xml"
-        made.append(Run(root, report, *chosen.options, *options, **files))
+        made.append(Run(root, report, *chosen.options, *options, files=files))
         return made[-1].results(chosen.seconds)
 
     try:
