@@ -414,7 +414,9 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 import storage
-config = json.loads(open("config.json").read())
+class Kept:
+    opened = open  # the built-in function is no method
+config = json.loads(Kept().opened("config.json").read())
 salt = [open(path, "rb").read(1) for path in ("/dev/urandom", "/proc/uptime") if os.path.exists(path)]
 def plain(): return 1
 work = needsgil.answer if config["needs"] or "NEEDS" in os.environ else plain

@@ -32,28 +32,38 @@ LARGE = 1 << 22
 KERNEL = ("/proc/", "/sys/", "/dev/")
 
 
+class NotingOpen:
+    """``open`` with a memory. As the built-in one, and other than a function, it is no method of a class that keeps it."""
+
+    def __init__(self, original: Any, paths: set[str]) -> None:
+        self.original = original
+        self.paths = paths
+
+    def __call__(self, file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
+        if isinstance(file, (str, os.PathLike)) and not {*mode} & {*"wax"}:
+            self.paths.add(os.path.abspath(os.fsdecode(file)))
+        return self.original(file, mode, *args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+
 class ReadFiles:
     """Notes the files that Python code opens for reading, between ``install`` and ``uninstall``."""
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
         self.original: Any = io.open
-        self.noting: Any = None
+        self.noting = NotingOpen(self.original, self.paths)
 
     def install(self) -> None:
-        original, paths = self.original, self.paths
-
-        def noting(file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
-            if isinstance(file, (str, os.PathLike)) and not {*mode} & {*"wax"}:
-                paths.add(os.path.abspath(os.fsdecode(file)))
-            return original(file, mode, *args, **options)
-
-        self.noting = builtins.open = io.open = noting  # type: ignore[assignment]
+        for module in (builtins, io):
+            module.open = self.noting  # type: ignore[attr-defined]
 
     def uninstall(self) -> None:
         for module in (builtins, io):
-            if module.open is self.noting:  # else the app has put something in its place
-                module.open = self.original
+            if module.open is self.noting:  # type: ignore[attr-defined]  # else the app has put something in its place
+                module.open = self.original  # type: ignore[attr-defined]
 
 
 def key(graph: ImportGraph, files: ReadFiles, asked: Iterable[Any]) -> str:
