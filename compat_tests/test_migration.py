@@ -50,6 +50,7 @@ def make(name, price, headers):
         body = await request.body()
         return JSONResponse({"app": name, "headers": dict(request.headers), "query": str(request.url.query), "body": body.decode()})
     async def stuck(request):
+        open(f"entered-{name}", "w").close()
         while os.path.exists(f"stuck-{name}"):
             if request.query_params["how"] == "blocks": time.sleep(0.02)
             else: await asyncio.sleep(0.02)
@@ -391,7 +392,7 @@ def test_a_side_that_fails_is_switched_off_and_tried_again(tmp_path: Path) -> No
             if "switched off" in server.output():
                 break
         server.wait_for("old:app is switched off: 20 of its last 20 answers failed. It is tried again in 0.5 s.")
-        assert ask(server, "/fails") == (200, b"new")
+        until(lambda: ask(server, "/fails") == (200, b"new"), server)
         (tmp_path / "fails-old").unlink()
         until(lambda: ask(server, "/fails") == (200, b"old"), server)
         assert "old:app is tried again." in server.output()
@@ -415,14 +416,13 @@ def test_a_shutdown_waits_for_both(tmp_path: Path) -> None:
             answers: list[tuple[int, bytes]] = []
             client = threading.Thread(target=lambda: answers.append(ask(server, "/stuck?how=waits")))
             client.start()
-            until(lambda: ask(server, "/who")[0] == 200, server)
-            time.sleep(0.3)
+            until((tmp_path / "entered-old").exists, server)
             server.process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
             (tmp_path / "stuck-old").unlink()
+            (tmp_path / "entered-old").unlink()
             assert server.process.wait(120) == 0
             client.join()
-            assert answers == [(200, b"free")]
+            assert answers == [(200, b"free")], server.output()
             log = server.output()
             assert log.count("new ended") == 1 and log.count("old ended") == 1, log
 

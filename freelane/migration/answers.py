@@ -20,12 +20,13 @@ class TooLong(Exception):
 class Kept:
     """Puts an answer together from what an app sends. ``whole`` once it has ended; ``lost`` says why it cannot be compared."""
 
-    __slots__ = ("body", "headers", "lost", "status", "whole")
+    __slots__ = ("body", "headers", "lost", "size", "status", "whole")
 
     def __init__(self) -> None:
         self.status = 0
         self.headers: Any = ()
         self.body: list[bytes] | bytes = b""
+        self.size = 0
         self.lost = ""
         self.whole = False
 
@@ -53,7 +54,8 @@ class Kept:
             self.body.append(part)
         else:
             self.body = [self.body, part]
-        if len(part) > MOST or isinstance(self.body, list) and sum(map(len, self.body)) > MOST:
+        self.size += len(part)
+        if self.size > MOST:
             self.body, self.lost = b"", "long"
 
     def answer(self) -> Answer:

@@ -189,7 +189,8 @@ class Migration:
         try:
             await side.call(scope, receive, send)
         except Unreachable:
-            side.budget.note(True)
+            if side is not default:
+                side.budget.note(True)
             task = asyncio.create_task(side.revive())
             self.revivals.add(task)
             task.add_done_callback(self.revivals.discard)
@@ -277,7 +278,8 @@ class Exchange:
         status = self.kept.status
         outcome = outcome or OUTCOMES[status // 100]
         self.front.counters.answered(self.route, self.side.name, outcome, time.monotonic() - self.began)
-        if outcome != "left":
+        # The default is never switched off, for nobody else could answer.
+        if outcome != "left" and self.side is not self.front.begin.default:
             self.side.budget.note(status >= 500 or outcome == "error")
         copier = self.copier
         if copier is None or copier.side is self.side:
