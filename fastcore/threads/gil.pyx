@@ -1,9 +1,21 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Undo ``-X gil=0`` in a running interpreter (PEP 703): what an app loads decides, and that is known only once it is loaded."""
+"""``-X gil=0``, and undoing it, in a running interpreter (PEP 703): what an app loads decides, known once it is loaded."""
 
 import importlib
 import sys
 import warnings
+
+
+def keep_off():
+    """Keep the GIL off whatever an extension module asks for, as ``-X gil=0`` does; returns whether that could be done.
+
+    Call it before there are other threads. False on an interpreter whose layout is not known,
+    where the GIL is on, and where somebody has said what it is to be.
+    """
+    if sys._is_gil_enabled() or not freelane_forbid_gil(sys.get_int_max_str_digits(), not sys.dont_write_bytecode):
+        return False
+    sys._xoptions["gil"] = "0"
+    return True
 
 
 def permit():

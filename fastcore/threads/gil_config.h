@@ -20,15 +20,19 @@
 
 /* `digits` is sys.get_int_max_str_digits(), `write` is not sys.dont_write_bytecode: the record must agree with
    them, and say what it is expected to, before it is believed to lie where this release's headers say. */
-static int freelane_let_gil(int digits, int write) {
+static int freelane_change_gil(int digits, int write, int from, int to) {
     PyConfig *config = &PyInterpreterState_Get()->config;
-    if (config->int_max_str_digits != digits || config->write_bytecode != write || config->enable_gil != 0)
+    if (config->int_max_str_digits != digits || config->write_bytecode != write || config->enable_gil != from)
         return 0;
-    config->enable_gil = -1;
+    config->enable_gil = to;
     return 1;
 }
+/* -1: whoever asks for it has it; 0: it stays off. */
+static int freelane_let_gil(int digits, int write) { return freelane_change_gil(digits, write, 0, -1); }
+static int freelane_forbid_gil(int digits, int write) { return freelane_change_gil(digits, write, -1, 0); }
 #else
 static int freelane_let_gil(int digits, int write) { return 0; }
+static int freelane_forbid_gil(int digits, int write) { return 0; }
 #endif
 
 #endif

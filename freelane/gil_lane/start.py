@@ -10,13 +10,21 @@ import os
 import sys
 from typing import Any, NoReturn
 
-# The -X option that says that this process was started over by ``keep_gil_off``, and not by a person.
+# The -X option that says that ``keep_gil_off`` has done it, and not a person.
 OURS = "freelane_kept_off"
 
 
 def keep_gil_off() -> None | NoReturn:
-    """Start this command over with ``-X gil=0``, unless whoever started it decided what the GIL is to be."""
+    """Keep the GIL off, unless whoever started this command decided what it is to be.
+
+    Starts the command over with ``-X gil=0`` where the running interpreter cannot be told.
+    """
     if "t" not in sys.abiflags or "gil" in sys._xoptions or os.environ.get("PYTHON_GIL"):
+        return None
+    from freelane.fastcore.threads import gil
+
+    if gil.keep_off():
+        sys._xoptions[OURS] = True
         return None
     os.execv(sys.executable, [sys.executable, "-X", "gil=0", "-X", OURS, *sys.orig_argv[1:]])
 
