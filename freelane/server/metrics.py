@@ -7,14 +7,17 @@ import bisect
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freelane.adapters import registry
 from freelane.fastcore.asgi.gateway import Gateway
 from freelane.fastcore.asgi.websocket import WebSocketExchange
 from freelane.gil_lane import gil_watch
 from freelane.server.ledger import BUCKETS, Family
-from freelane.server.worker import Worker, resident_bytes
+from freelane.server.memory import resident_bytes
+
+if TYPE_CHECKING:
+    from freelane.server.worker import Worker
 
 # How often the loop's lag is measured (seconds).
 INTERVAL = 0.5

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import threading
 import time
@@ -19,6 +18,7 @@ from freelane.gil_lane import gil_watch
 from freelane.server import granian, scheduling, shutdown
 from freelane.server.forwarded import ForwardedHeaders
 from freelane.server.front import Front
+from freelane.server.memory import resident_bytes
 from freelane.server.observer import make_observer
 from freelane.server.overdue import Overdue
 from freelane.server.runtime import Runtime
@@ -274,12 +274,3 @@ def http1_settings(settings: Settings) -> Any:
     if head is not None:
         made.max_buffer_size = max(head, 8192)
     return made
-
-
-def resident_bytes() -> int:
-    """The memory of this process (proc(5)); 0 where nothing tells."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return 0
