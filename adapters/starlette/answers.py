@@ -50,7 +50,7 @@ class Answers:
         self.calls = calls
         self.layers = part.chain
         # What a request that the layers do not let through goes to: they may not be what they were.
-        self.copies = part.copies
+        self.copies: Callable[[], ASGIApp] = part.copies
 
     def layered_answer(self, entry: Entry) -> Answer:
         """For the loop lane, behind the user's layers."""

@@ -114,7 +114,7 @@ def split(around_router: list[Any], outermost: Any, reader: Reader) -> list[Part
 def marks(found: list[Part]) -> tuple[list[tuple[Any, str, Any]], list[str]]:
     """What compiled layers depend on: (object, attribute, value), and names of code."""
     dividers = [part.divider for part in found if part.divider is not None]
-    names = {name for stands in (*(part.chain for part in found), *dividers) for name in stands.code}
+    names = {name for part in found for name in part.chain.code} | {name for one in dividers for name in one.code}
     return [(one.layer, name, getattr(one.layer, name)) for one in dividers for name in one.attributes], sorted(names)
 
 

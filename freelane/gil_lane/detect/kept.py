@@ -62,7 +62,7 @@ class ReadFiles:
 
     def uninstall(self) -> None:
         for module in (builtins, io):
-            if module.open is self.noting:  # type: ignore[attr-defined]  # else the app has put something in its place
+            if module.open is self.noting:  # else the app has put something in its place
                 module.open = self.original  # type: ignore[attr-defined]
 
 
