@@ -14,18 +14,21 @@ from typing import Any
 
 from freelane.alias import install as install_alias
 from freelane.errors import ConfigError, UnavailableError
+from freelane.fastcore.interpreted import interpreted
 
 logger = logging.getLogger("freelane.error")
 
 
 def load(
-    target: str, *, factory: bool = False, app_dir: str | None = None, alias: str | None = None, interface: str = "auto"
-) -> Any:
+    target: str, *, factory: bool = False, app_dir: str | None = None, alias: str | None = None, interface: str = "auto",
+    compiled: bool = False,
+) -> Any:  # fmt: skip
     """The ASGI app of ``module:attribute`` or ``path/to/file.py:attribute``.
 
     ``attribute`` may be dotted. With ``factory`` it is called without arguments. ``alias`` is a
     name under which the app imports freelane's Pyre adapter. ``interface`` is uvicorn's: an app of
-    another kind is wrapped. Raises ConfigError for what is not there or is no ASGI app; what the
+    another kind is wrapped. ``compiled``: import what ``freelane build`` made, where it fits. Raises
+    ConfigError for what is not there or is no ASGI app; what the
     module itself raises on import comes through unchanged.
     """
     if alias is not None:
@@ -34,12 +37,19 @@ def load(
     if not colon or not name or not attribute:
         raise UnavailableError(f"'{target}' names no app: write module:attribute or path/to/file.py:attribute")
     directory = str(Path(app_dir or ".").resolve())
+    finder = None
+    if compiled:
+        from freelane.build.importer import install_for
+
+        finder = install_for(target, app_dir)
     if name.endswith(".py") or "/" in name:
         module = import_file(Path(name))
     else:
         if directory not in sys.path:
             sys.path.insert(0, directory)
         module = import_module(name)
+    if finder is not None:
+        finder.tell()
     value: Any = module
     for part in attribute.split("."):
         try:
@@ -104,7 +114,7 @@ def takes(value: Any, *arguments: Any) -> bool | None:
 
 def makes_app(value: Any) -> bool:
     """Whether this is a function that returns the app, which uvicorn calls unasked."""
-    return inspect.isfunction(value) and takes(value) is True and takes(value, None, None, None) is False
+    return inspect.isfunction(interpreted(value)) and takes(value) is True and takes(value, None, None, None) is False
 
 
 def adapt(value: Any, interface: str) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from freelane.adapters.pyre.injection import Parameter
+from freelane.fastcore.interpreted import interpreted
 
 # What a request gives without its body.
 WITHOUT_BODY = frozenset({
@@ -26,11 +27,13 @@ def may_ask(handler: Callable[..., Any], parameters: Sequence[Parameter]) -> boo
 
 def hook_may_ask(hook: Callable[..., Any]) -> bool:
     """The same for a hook, whose first parameter is the request."""
+    hook = interpreted(hook)
     return not inspect.isfunction(hook) or not hook.__code__.co_argcount or may_read(hook, hook.__code__.co_varnames[0])
 
 
 def may_read(function: Callable[..., Any], name: str) -> bool:
     """Whether ``function`` may come by the body of its argument ``name``."""
+    function = interpreted(function)
     if not inspect.isfunction(function):
         return True
     code = function.__code__

@@ -19,6 +19,7 @@ COMMANDS = {
     "routes": ("freelane.cli.check", "the routes of an app and the lane of each"),
     "bench": ("freelane.cli.bench", "prove that answers are equal under other servers, then show what they cost"),
     "migration": ("freelane.cli.migration", "move requests between two apps while they are served"),
+    "build": ("freelane.cli.build", "compile an app's own modules ahead of time, for run --compiled"),
     "completion": ("freelane.cli.completion", "print the completion script of a shell"),
 }
 

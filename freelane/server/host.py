@@ -305,7 +305,12 @@ class Server:
         workers = f"{settings.workers} worker{'' if settings.workers == 1 else 's'}"
         if settings.loops > 1:
             workers += f" of {settings.loops} loops"
-        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} | {} threads{} | {} | access log {} | {}".format(
+        compiled = ""
+        if settings.compiled:
+            from freelane.build import importer
+
+            compiled = f" | {importer.describe()}"
+        return "freelane {} | {} {}{} | {} | Granian {} | transport {} | {} | {} threads{} | {} | access log {}{} | {}".format(
             __version__,
             platform.python_implementation(),
             platform.python_version(),
@@ -318,6 +323,7 @@ class Server:
             f" | {self.gil.describe()}" if self.gil is not None else "",
             in_force,
             "on" if settings.access_log else "off",
+            compiled,
             address,
         )
 

@@ -32,6 +32,7 @@ class Settings:
         uvicorn="", metavar="FILE")
     reset_contextvars: bool = option(False, "hide context variables set in the lifespan from requests", "app",
         uvicorn="")
+    compiled: bool = option(False, "import what `freelane build` compiled, where it is of exactly this source", "app")
     alias: str | None = option(None, "module name that stands for freelane.adapters.pyre: pyreframework", "app", metavar="NAME")
 
     host: str = option("127.0.0.1", "address to listen on", "address", common=True, uvicorn="")
@@ -193,7 +194,13 @@ class Settings:
     @property
     def loading(self) -> dict[str, Any]:
         """What ``loader.load`` wants of the settings."""
-        return {"factory": self.factory, "app_dir": self.app_dir, "alias": self.alias, "interface": self.interface}
+        return {
+            "factory": self.factory,
+            "app_dir": self.app_dir,
+            "alias": self.alias,
+            "interface": self.interface,
+            "compiled": self.compiled,
+        }
 
     @property
     def logging(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from opcode import opmap
 from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
+from freelane.fastcore.interpreted import interpreted
 from freelane.gil_lane.detect.import_graph import ImportGraph, is_framework, is_own
 from freelane.gil_lane.detect.import_stubs import StandIn
 
@@ -153,6 +154,7 @@ class Reach:
                     queue.append(earlier)
 
     def node(self, value: Any, attributes: frozenset[str] | None) -> Node:
+        value = interpreted(value)
         key = id(value), attributes
         found = self.nodes.get(key)
         if found is None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
 
+from freelane.fastcore.interpreted import interpreted
 from freelane.gil_lane.detect.scope import FUNCTIONS, Function, Scope, is_app
 from freelane.gil_lane.detect.values import ANYTHING, APP, FRESH, NEW, PLAIN, STATE, Root, Value, union
 
@@ -69,6 +70,7 @@ class Changes:
     def value_of(self, thing: Any) -> Value:
         if isinstance(thing, PLAIN):
             return FRESH
+        thing = interpreted(thing)
         self.kept[id(thing)] = thing
         return Value(frozenset({("is", id(thing))}))
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from freelane.fastcore.interpreted import interpreted
 from freelane.gil_lane.detect.import_graph import is_framework, is_own
 from freelane.gil_lane.detect.values import (
     ANY,
@@ -311,6 +312,7 @@ class Scope:
             return frozenset({("named", name), ("in", id(thing))})
         if isinstance(found, (staticmethod, classmethod)):
             found = found.__func__
+        found = interpreted(found)
         if isinstance(found, property) or not isinstance(found, PLAIN) and hasattr(type(found), "__get__"):
             if not isinstance(found, FunctionType):
                 return frozenset({("named", name), ("in", id(thing))})
@@ -337,7 +339,7 @@ class Scope:
         cached = isinstance(function, functools._lru_cache_wrapper)
         if cached:
             return Value(frozenset({("in", id(function))}), frozenset({ANY}))
-        function = getattr(function, "__func__", function)
+        function = interpreted(getattr(function, "__func__", function))
         if isinstance(function, type):
             if is_own(function.__module__) and "__new__" in vars(function):
                 return ANYTHING

@@ -14,6 +14,7 @@ from enum import Enum
 from types import BuiltinFunctionType, CellType, FunctionType, GetSetDescriptorType, MethodType, ModuleType
 from typing import Any
 
+from freelane.fastcore.interpreted import interpreted
 from freelane.gil_lane.detect.call_graph import CONTAINERS, PLAIN, Node, name_of
 from freelane.gil_lane.detect.changes import Change, Changes
 from freelane.gil_lane.detect.import_graph import is_framework, is_own
@@ -101,6 +102,7 @@ class Sharing:
         elif is_own(type(value).__module__):
             named, prefix = list(getattr(value, "__dict__", {}).items()), f"{name_of(type(value))}."
         for name, thing in named:
+            thing = interpreted(thing)
             if not isinstance(thing, PLAIN):
                 self.labels.setdefault(id(thing), set()).add(name)
                 self.titles.setdefault(id(thing), prefix + name)
@@ -237,7 +239,8 @@ class Sharing:
         title = name_of(wrapper.__wrapped__) if hasattr(wrapper, "__wrapped__") else "a cached function"
         for change in self.by_root.get(("in", id(wrapper)), ()):
             return f"what {title} keeps (changed by {change.where})"
-        found = self.changes.function(wrapper.__wrapped__) if isinstance(wrapper.__wrapped__, FunctionType) else None
+        function = interpreted(wrapper.__wrapped__)
+        found = self.changes.function(function) if isinstance(function, FunctionType) else None
         if found is None:
             return package(getattr(wrapper, "__module__", "") or "")
         for made in Scope(found[0], found[1], None, None).made():
