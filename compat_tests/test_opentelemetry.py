@@ -153,7 +153,8 @@ def test_the_layers_inside_of_the_middleware_stay_compiled() -> None:
     app = FastAPI()
     FastAPIInstrumentor.instrument_app(app, tracer_provider=TracerProvider())
     adapt(app, None, None)
-    found, at = [], app.middleware_stack
+    found: list[Any] = []
+    at: Any = app.middleware_stack
     while at is not None and len(found) < 20:
         found.append(type(at))
         at = getattr(at, "app", None)

@@ -88,8 +88,9 @@ def test_a_wheel_from_the_sdist_serves_an_app_from_another_folder(source: Path, 
     def run(*command: str | Path, **options: Any) -> str:
         done = subprocess.run([*map(str, command)], env=environment, text=True, timeout=3600, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, **options)  # fmt: skip
-        assert done.returncode == 0, done.stdout[-6000:]
-        return done.stdout
+        said: str = done.stdout
+        assert done.returncode == 0, said[-6000:]
+        return said
 
     def clean(name: str, *packages: str | Path) -> Path:
         run(sys.executable, "-m", "venv", tmp_path / name)

@@ -169,7 +169,7 @@ def test_client_certificates(directory: Path, certificates: Path, required: str,
 
 
 def test_certificates_that_nothing_can_check(directory: Path, certificates: Path) -> None:
-    given = {"ssl_certfile": str(certificates / "cert.pem"), "ssl_keyfile": str(certificates / "key.pem")}
+    given: dict[str, Any] = {"ssl_certfile": str(certificates / "cert.pem"), "ssl_keyfile": str(certificates / "key.pem")}
     assert "no client is asked" in notes(Settings(**given, ssl_cert_reqs=1))[0]
     with pytest.raises(ConfigError, match="--ssl-cert-reqs 2 needs --ssl-ca-certs"):
         Settings(**given, ssl_cert_reqs=2)
