@@ -299,11 +299,14 @@ def test_a_share_is_set_whatever_is_there(tmp_path: Path, text: str) -> None:
 
 
 def test_what_cannot_be_changed_stays_and_is_said(tmp_path: Path) -> None:
+    def change(table: dict[str, Any]) -> None:
+        table["share"] = "7%"
+
     path = tmp_path / "way.toml"
     text = "tool.freelane.migration.share = '5%'\n"
     path.write_text(text)
     with pytest.raises(ConfigError, match="by hand"):
-        state_file.update(path, lambda table: table.update(share="7%"))
+        state_file.update(path, change)
     assert path.read_text() == text
     path.write_text("[tool.freelane.migration]\nshares = 3\n")
     with pytest.raises(ConfigError, match="must be a dict"):
@@ -320,7 +323,11 @@ def test_many_processes_write_to_one_file(tmp_path: Path) -> None:
         place = table.setdefault("progress", {}).setdefault("GET /", {})
         place["n"] = place.get("n", 0) + 1
 
-    threads = [threading.Thread(target=lambda: [state_file.update(path, add) for _ in range(10)]) for _ in range(4)]
+    def work() -> None:
+        for _ in range(10):
+            state_file.update(path, add)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

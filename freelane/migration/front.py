@@ -49,6 +49,11 @@ class Migration:
         self.revivals: set[asyncio.Task[None]] = set()
 
     @property
+    def sides(self) -> list[Any]:
+        """All that can answer, the served app first."""
+        return [self.main, *self.others]
+
+    @property
     def state(self) -> Any:
         """The served app's, for who looks whether loops would share it."""
         return getattr(self.app, "state", None)

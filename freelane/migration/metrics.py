@@ -33,8 +33,7 @@ def families(front: Migration) -> Iterator[Family]:
     yield Family("counter", f"{name}copies", "Copies by what became of them.", [*place, "outcome"], copies)
     help = "Until the answer had ended, of a route's last answers."
     yield Family("peak", f"{name}duration_seconds", help, [*place, "quantile"], times)
-    sides: tuple[Any, ...] = (front.main, *front.others)
-    on: list[tuple[list[str], Any]] = [([side.name], float(not side.budget.off)) for side in sides]
+    on: list[tuple[list[str], Any]] = [([side.name], float(not side.budget.off)) for side in front.sides]
     yield Family("peak", f"{name}side_on", "0 while a side is switched off for its errors.", ["side"], on)
     shares: list[tuple[list[str], Any]] = [([rule.pattern.text, rule.side.name], rule.share) for rule in front.plan.rules]
     yield Family("peak", f"{name}share", "Of the requests of a rule, what its side answers.", ["rule", "side"], shares)

@@ -127,7 +127,7 @@ def handler_of(page: Page) -> type[BaseHTTPRequestHandler]:
 
 
 def html(front: Migration, path: Path) -> str:
-    title = " and ".join(side.name for side in (front.main, *front.others))
+    title = " and ".join(side.name for side in front.sides)
     routes = front.counters.snapshot()
     body = [
         f"<h1>{escape(title)}</h1>",
@@ -171,13 +171,13 @@ def verdict(front: Migration, routes: dict[str, RouteCounts]) -> str:
 
 
 def color(front: Migration, name: str) -> str:
-    names = [side.name for side in (front.main, *front.others)]
+    names = [side.name for side in front.sides]
     return f"var(--c{names.index(name) % 8})" if name in names else "var(--c7)"
 
 
 def sides(front: Migration, routes: dict[str, RouteCounts]) -> str:
     rows = []
-    for side in (front.main, *front.others):
+    for side in front.sides:
         found: Counter[str] = Counter()
         for counts in routes.values():
             for (name, outcome), count in counts.answered.items():
@@ -208,7 +208,7 @@ def sides(front: Migration, routes: dict[str, RouteCounts]) -> str:
 def table(front: Migration, routes: dict[str, RouteCounts]) -> str:
     if not routes:
         return '<p class="none">No request came yet.</p>'
-    names = [side.name for side in (front.main, *front.others)]
+    names = [side.name for side in front.sides]
     head = "".join(f"<th>{escape(name)}<br>p50 / p99 ms</th>" for name in names)
     rows = []
     for route, counts in in_order(routes):
