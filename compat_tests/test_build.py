@@ -252,6 +252,15 @@ def test_command_serves_what_it_compiled(small: Path) -> None:
     freelane = [str(Path(sys.executable).parent / "freelane")]
     done = subprocess.run([*freelane, "build", "small:app", "--check"], cwd=small, text=True, capture_output=True, timeout=600)
     assert done.returncode == 0 and "compiled, 1 of 1 functions" in done.stdout
+    tables = [
+        subprocess.run([*freelane, "routes", "small:app", *more], cwd=small, text=True, capture_output=True, timeout=600).stdout
+        for more in ([], ["--compiled"])
+    ]
+    assert tables[0] == tables[1] and " / " in tables[0]
+    env = {**os.environ, "CC": "no-such-compiler"}
+    check = [*freelane, "check", "small:app", "--compiled"]
+    done = subprocess.run(check, cwd=small, env=env, text=True, capture_output=True, timeout=600)
+    assert done.returncode == 1 and "there is no 'no-such-compiler'" in done.stdout
     with running(small, "small:app", "--compiled") as server:
         assert server.get("/").read() == b"cython_function_or_method"
         assert "| compiled 1 of 1 modules |" in server.output()

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from freelane.adapters import registry
+from freelane.build import toolchain
 from freelane.cli.options import settings_command
 from freelane.cli.run import choose, load_app
 from freelane.errors import EXIT_FOUND
@@ -24,9 +25,10 @@ from freelane.settings import resolve
 def check(target: str | None, given: dict[str, Any], as_json: bool) -> int:
     """Import an app in an interpreter that is thrown away, and say what `freelane run` would do with it.
 
-    Exits with 1 where something needs a person.
+    Exits with 1 where something needs a person; with --compiled, where `freelane build` cannot work.
     """
     settings, target = resolve(given), choose(target)
+    blocked = toolchain.obstacle() if settings.compiled else None
     report = detect(target, settings)
     if report.error is not None:
         problem = f"the app cannot be imported:\n{report.error.rstrip()}"
@@ -46,7 +48,10 @@ def check(target: str | None, given: dict[str, Any], as_json: bool) -> int:
         print(json.dumps({**interpreter, "routes": rows, **found.as_json()}, indent=2))
     else:
         print(text(rows, found))
-    return EXIT_FOUND if found.problems else 0
+        print(f"\n{columns(('for freelane build', '', 'what to do'), toolchain.parts())}")
+        if blocked is not None:
+            print(f"\n{blocked}")
+    return EXIT_FOUND if found.problems or blocked is not None else 0
 
 
 def show_routes(target: str | None, given: dict[str, Any], as_json: bool) -> int:
