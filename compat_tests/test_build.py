@@ -34,11 +34,11 @@ COUNT = 40
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Speed of the code is not the point here."""
     monkeypatch.setenv("CFLAGS", "-O0")
-    before = list(sys.meta_path), dict(sys.modules), list(sys.path)
+    before = list(sys.meta_path), list(sys.path)
     yield
-    sys.meta_path[:], sys.path[:] = before[0], before[2]
-    for name in set(sys.modules) - set(before[1]):
-        del sys.modules[name]
+    sys.meta_path[:], sys.path[:] = before
+    for name in ("small", "deep"):  # setuptools does not bear being imported twice
+        sys.modules.pop(name, None)
     importer.finder = None
 
 
