@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,3 +70,30 @@ def extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("extension")
     gil_extension.build(directory)
     return directory
+
+
+LOGGERS = [logging.getLogger(name) for name in ("freelane.error", "uvicorn", "uvicorn.error", "uvicorn.access", "_granian")]
+
+
+@contextmanager
+def loggers_kept() -> Iterator[None]:
+    before = [(logger, logger.handlers[:], logger.propagate, logger.level) for logger in LOGGERS]
+    yield
+    for logger, handlers, propagate, level in before:
+        logger.handlers[:] = handlers
+        logger.propagate = propagate
+        logger.setLevel(level)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loggers_of_a_module() -> Iterator[None]:
+    """A server that was started in this process has given the loggers handlers: the next module has its own."""
+    with loggers_kept():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def loggers_of_a_test(loggers_of_a_module: None) -> Iterator[None]:
+    """Likewise between tests."""
+    with loggers_kept():
+        yield

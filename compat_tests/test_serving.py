@@ -264,3 +264,20 @@ def test_an_unknown_granian_is_used_through_its_public_api(directory: Path) -> N
         assert server.stop() == 0
         assert server.output().count("granian._granian.Renamed is gone") == 1
         assert "DOWN" in server.output()
+
+
+def test_an_app_is_served_from_its_own_script(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "script.py").write_text(f"""
+import freelane
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({{"type": "http.response.start", "status": 200, "headers": []}})
+    await send({{"type": "http.response.body", "body": b"from the script"}})
+
+raise SystemExit(freelane.serve(app, port={port}))
+""")
+    with started([sys.executable, "script.py"], tmp_path, port, " | ") as server:
+        assert server.get("/").read() == b"from the script"
+        assert server.stop() == 0

@@ -65,13 +65,13 @@ def serve(app: Any, **options: Any) -> int:
             return served
 
     load_app: Callable[[], Any] = make
-    served = settings
+    for_server = settings
     if settings.migrates:
         # By its name: it compares as freelane.bench does, which imports this package.
         build = importlib.import_module("freelane.migration.build")
         load_app = partial(build.front, make, settings, target or getattr(app, "__name__", type(app).__name__))
-        served = replace(settings, lifespan="on")  # the front's, which runs those of all sides
-    server = Server(load_app, served, target)
+        for_server = replace(settings, lifespan="on")  # the front's, which runs those of all sides
+    server = Server(load_app, for_server, target)
     try:
         return server.run()
     finally:
