@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,37 +121,18 @@ class Moved:
         return self.known[key]
 
     def __call__(self, tree: Any) -> Any:
-        from Cython.Compiler.Nodes import Node
-
-        seen: set[int] = set()
-        pending = [tree]
-        while pending:
-            node = pending.pop()
-            if id(node) in seen:
-                continue
-            seen.add(id(node))
+        for node in nodes_of(tree):
             if isinstance(node.pos, tuple):
                 node.pos = self.place(node.pos)
-            for value in vars(node).values():
-                if isinstance(value, Node):
-                    pending.append(value)
-                elif isinstance(value, (list, tuple)):
-                    pending += [item for item in value if isinstance(item, Node)]
         return tree
 
 
 def rename(tree: Any, names: dict[int, str], string: Any) -> Any:
     """Give functions the names that they have in the source, in ``__qualname__`` and in tracebacks."""
-    from Cython.Compiler.Nodes import DefNode, DefNodeWrapper, Node
+    from Cython.Compiler.Nodes import DefNode, DefNodeWrapper
 
     pattern = re.compile(rf"{FACTORY}(\d+)\.<locals>\.{INNER}")
-    seen: set[int] = set()
-    pending = [tree]
-    while pending:
-        node = pending.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
+    for node in nodes_of(tree):
         qualname = getattr(node, "qualname", None)
         if isinstance(qualname, str) and FACTORY in qualname:
             node.qualname = string(pattern.sub(lambda match: names[int(match[1])], qualname))
@@ -161,12 +143,26 @@ def rename(tree: Any, names: dict[int, str], string: Any) -> Any:
             node.name = node.target.name
         if isinstance(node, DefNode) and entry is not None:
             entry.qualified_name = string(node.name)
+    return tree
+
+
+def nodes_of(tree: Any) -> Iterator[Any]:
+    """Each node of a parse tree once, by whatever attribute it hangs; its own come after it was looked at."""
+    from Cython.Compiler.Nodes import Node
+
+    seen: set[int] = set()
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
         for value in vars(node).values():
             if isinstance(value, Node):
                 pending.append(value)
             elif isinstance(value, (list, tuple)):
                 pending += [item for item in value if isinstance(item, Node)]
-    return tree
 
 
 # Frameworks ask `inspect.isfunction` and its like, which look at `__class__` too: compiled objects say what they stand for.
