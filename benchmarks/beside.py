@@ -9,11 +9,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from freelane.bench import Contender, Request, compare
+from freelane.bench import Contender, LoadFailed, Request, compare
+from freelane.bench.contenders import ContenderFailed
 from freelane.bench.progress import Lines
 from freelane.bench.runs import Timing
 
-from .environments import environment
+from .environments import Missing, environment
 from .peers import ROOT
 
 HEAD = "| app | request | freelane | uvicorn | ratio |\n|---|---|---|---|---|"
@@ -65,3 +66,20 @@ def rows(
         ratio = wrong if wrong or not here.rate or not there.rate else f"{here.rate / there.rate:.1f}"
         found.append(f"| {name} | {scenario} | {here.rate or 0:,.0f} | {there.rate or 0:,.0f} | {ratio} |")
     return found
+
+
+def print_rows(
+    app: str,
+    name: str,
+    packages: Sequence[str],
+    requests: Sequence[Request],
+    timing: Timing,
+    variables: Mapping[str, Mapping[str, str]] | None = None,
+) -> int:
+    """Print ``rows``, or one that says why there are none; returns the exit code."""
+    try:
+        print("\n".join(rows(app, name, packages, requests, timing, variables)), flush=True)
+    except (Missing, ContenderFailed, LoadFailed) as exc:
+        print(f"| {name} | not timed: {str(exc).strip().splitlines()[-1]} | | | |", flush=True)
+        return 1
+    return 0

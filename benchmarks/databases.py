@@ -10,13 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from freelane.bench import LoadFailed, Request
-from freelane.bench.contenders import ContenderFailed
+from freelane.bench import Request
 from freelane.bench.runs import Timing
 
 from . import postgres
-from .beside import HEAD, rows
-from .environments import Missing
+from .beside import HEAD, print_rows
 
 # A driver, the app, and what it needs beside SQLAlchemy.
 ROWS = {
@@ -47,12 +45,7 @@ def main() -> int:
                 urls = {server: made.replace("@/postgres", f"@/{server}") for server in ("freelane", "uvicorn")}
             variables = {server: {"DATABASE_URL": found} for server, found in urls.items()}
             needs = ("sqlalchemy>=2.1", *packages)
-            try:
-                found = rows(f"benchmarks.apps.{app}:app", name.replace(" ", "-"), needs, REQUESTS, TIMING, variables)
-            except (Missing, ContenderFailed, LoadFailed) as exc:
-                found = [f"| {name} | not timed: {str(exc).strip().splitlines()[-1]} | | | |"]
-                code = 1
-            print("\n".join(found), flush=True)
+            code |= print_rows(f"benchmarks.apps.{app}:app", name.replace(" ", "-"), needs, REQUESTS, TIMING, variables)
     return code
 
 

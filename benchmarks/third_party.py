@@ -9,12 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from freelane.bench import LoadFailed, Request
-from freelane.bench.contenders import ContenderFailed
+from freelane.bench import Request
 from freelane.bench.runs import Timing
 
-from .beside import HEAD, rows
-from .environments import Missing
+from .beside import HEAD, print_rows
 
 PACKAGES: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -37,12 +35,7 @@ def main(names: Sequence[str]) -> int:
     print(HEAD, flush=True)
     code = 0
     for name in names or PACKAGES:
-        try:
-            found = rows(f"benchmarks.apps.third_party:app_{name}", name, PACKAGES[name], REQUESTS, TIMING)
-        except (Missing, ContenderFailed, LoadFailed) as exc:
-            found = [f"| {name} | not timed: {str(exc).strip().splitlines()[-1]} | | | |"]
-            code = 1
-        print("\n".join(found), flush=True)
+        code |= print_rows(f"benchmarks.apps.third_party:app_{name}", name, PACKAGES[name], REQUESTS, TIMING)
     return code
 
 
